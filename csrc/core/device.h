@@ -1,0 +1,92 @@
+// A device: memory, kernels, and a way to run a program of steps on it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "ops/kernel_table.h"
+
+namespace weft {
+
+// One kernel call with its arguments, cut into tiles.
+struct Step {
+  std::shared_ptr<const void> call;                                 // a kernel and its argument struct
+  void (*run)(const void* call, int tile, int n_tiles) = nullptr;
+  int n_tiles = 1;
+};
+
+// Steps that do not depend on each other. A phase ends when all of its tiles are done.
+struct Phase {
+  struct Tile {
+    int step, tile;
+  };
+  std::vector<Step> steps;
+  std::vector<Tile> tiles;
+  // Thread t starts with the tiles [share[t], share[t + 1]): the t-th part of every step, so that from one
+  // training step to the next it meets the same weights again.
+  std::vector<int> share;
+
+  void run_tile(int index) const {
+    const Tile& t = tiles[index];
+    const Step& step = steps[t.step];
+    step.run(step.call.get(), t.tile, step.n_tiles);
+  }
+  // Fills tiles and share from the steps.
+  void distribute(int threads) {
+    tiles.clear();
+    share.assign(1, 0);
+    for (int64_t t = 0; t < threads; ++t) {
+      for (int s = 0; s < static_cast<int>(steps.size()); ++s) {
+        const int64_t n = steps[s].n_tiles;
+        for (int64_t i = n * t / threads; i < n * (t + 1) / threads; ++i) tiles.push_back({s, static_cast<int>(i)});
+      }
+      share.push_back(static_cast<int>(tiles.size()));
+    }
+  }
+};
+
+// A program is run phase by phase, again and again. `next_step` is called between two rounds (by one
+// thread, all others waiting) and says whether to go on; `should_stop` between two phases.
+struct Program {
+  std::vector<Phase> phases;
+  double work = 0;  // rough nanoseconds of one round on one thread, to decide on waking other threads
+  std::function<bool()> next_step;
+  std::function<bool()> should_stop;
+  // Called now and then by the thread that called Device::run; true cancels at the end of the round.
+  std::function<bool()> poll;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const char* name() const = 0;
+  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes, zeroed
+  virtual void release(void* memory) = 0;
+  virtual void copy_in(void* to, const void* from_host, size_t bytes) = 0;
+  virtual void copy_out(void* to_host, const void* from, size_t bytes) = 0;
+  virtual const KernelTable& kernels() const = 0;
+  virtual int threads() const = 0;  // how many tiles can run at a time
+  virtual void run(const Program& program) = 0;
+};
+
+// Memory of a device, released with its owner.
+class Buffer {
+ public:
+  Buffer(Device& device, size_t bytes) : device_(&device), bytes_(bytes), data_(device.allocate(bytes)) {}
+  ~Buffer() { device_->release(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  float* floats() const { return static_cast<float*>(data_); }
+  size_t bytes() const { return bytes_; }
+  Device& device() const { return *device_; }
+
+ private:
+  Device* device_;
+  size_t bytes_;
+  void* data_;
+};
+
+}  // namespace weft

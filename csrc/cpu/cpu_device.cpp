@@ -1,0 +1,133 @@
+#include "cpu/cpu_device.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <new>
+
+#include "core/check.h"
+#include "core/thread_pool.h"
+#include "cpu/isa.h"
+
+namespace weft {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+// Below this much work the other threads are not worth waking (a futex wake and join takes 22 us).
+constexpr double kSerialNanoseconds = 30e3;
+
+struct ThreadChoice {
+  int count = 0;
+  std::string reason;
+};
+
+// The CPUs a container may use, from its quota; 0 where there is none.
+double cgroup_quota() {
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (v2 >> quota >> period && quota != "max" && period > 0) return std::atof(quota.c_str()) / period;
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  double quota_us = 0, period_us = 0;
+  if (v1_quota >> quota_us && v1_period >> period_us && quota_us > 0 && period_us > 0) return quota_us / period_us;
+  return 0;
+}
+
+ThreadChoice choose_threads() {
+  if (const char* wish = std::getenv("WEFT_NUM_THREADS"); wish && *wish) {
+    char* end;
+    const long threads = std::strtol(wish, &end, 10);
+    check(*end == 0 && threads > 0 && threads <= 1024, "WEFT_NUM_THREADS must be a number from 1 to 1024, got '", wish, "'");
+    return {static_cast<int>(threads), "set by WEFT_NUM_THREADS"};
+  }
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+  std::string reason = "the CPUs this process may use";
+  const double quota = cgroup_quota();
+  if (quota > 0 && std::ceil(quota) < count) {
+    count = static_cast<int>(std::ceil(quota));
+    reason = "the CPU quota of this container";
+  }
+  return {count < 1 ? 1 : count, reason};
+}
+
+std::mutex& state_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+ThreadChoice thread_choice;
+ThreadPool* pool = nullptr;  // made on first use, so that importing starts no thread
+
+const ThreadChoice& chosen_threads() {
+  if (thread_choice.count == 0) thread_choice = choose_threads();
+  return thread_choice;
+}
+
+// A forked child has none of the parent's threads: it forgets the pool and makes its own when needed.
+void forget_pool_after_fork() { pool = nullptr; }
+
+ThreadPool* pool_of(int threads) {
+  static const bool registered = pthread_atfork(nullptr, nullptr, forget_pool_after_fork) == 0;
+  (void)registered;
+  std::lock_guard lock(state_mutex());
+  if (pool && pool->threads() != threads) {
+    delete pool;
+    pool = nullptr;
+  }
+  if (!pool) pool = new ThreadPool(threads);
+  return pool;
+}
+
+}  // namespace
+
+void* CpuDevice::allocate(size_t bytes) {
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, rounded);
+  if (!memory) throw std::bad_alloc();
+  std::memset(memory, 0, rounded);
+  return memory;
+}
+void CpuDevice::release(void* memory) { std::free(memory); }
+void CpuDevice::copy_in(void* to, const void* from_host, size_t bytes) { std::memcpy(to, from_host, bytes); }
+void CpuDevice::copy_out(void* to_host, const void* from, size_t bytes) { std::memcpy(to_host, from, bytes); }
+const KernelTable& CpuDevice::kernels() const { return *isa_choice().table; }
+int CpuDevice::threads() const { return num_threads(); }
+
+void CpuDevice::run(const Program& program) {
+  const int threads = num_threads();
+  if (threads == 1 || program.work < kSerialNanoseconds) {
+    run_serially(program);
+  } else {
+    pool_of(threads)->run(program);
+  }
+}
+
+CpuDevice& cpu_device() {
+  static CpuDevice device;
+  return device;
+}
+
+void set_num_threads(int threads) {
+  check(threads >= 0 && threads <= 1024, "the number of threads must be from 1 to 1024 (0 chooses), got ", threads);
+  std::lock_guard lock(state_mutex());
+  thread_choice = threads ? ThreadChoice{threads, "set by weft.config.set_num_threads"} : choose_threads();
+}
+
+int num_threads() {
+  std::lock_guard lock(state_mutex());
+  return chosen_threads().count;
+}
+
+std::string num_threads_reason() {
+  std::lock_guard lock(state_mutex());
+  return chosen_threads().reason;
+}
+
+}  // namespace weft

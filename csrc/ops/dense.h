@@ -1,0 +1,84 @@
+// Matrix product with a kernel stored in panels, in its three roles, with what follows it fused into
+// the store. Each output element is one chain of FMAs over the reduced axis, in its order, starting
+// from the bias or 0: the same on every tile shape, thread count and instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "core/types.h"
+#include "ops/dropout.h"
+#include "ops/unary.h"
+#include "ops/update.h"
+
+namespace weft {
+
+// y = dropout(act(x W + bias))
+struct DenseForwardArgs {
+  int64_t m, k, n;
+  const float* x;     // (m, k), stride x_stride
+  const float* w;     // panels (n/16, k, 16)
+  const float* bias;  // (round_up(n, 16)), or null
+  float* y;           // (m, n), stride y_stride; columns up to round_up(n, 16) are written
+  int64_t x_stride, y_stride;
+  UnarySpec act;
+  DropoutSpec dropout;  // over y: row_size n
+};
+
+// dx = (dy W^T) * dropout mask * act'(saved), what lies before this layer's input.
+// saved is that input as stored: act's value after dropout. (Only functions whose derivative uses
+// their value are fused; with dropout on, the value before dropout is saved / scale where kept.)
+struct DenseGradInputArgs {
+  int64_t m, k, n;
+  const float* dy_t;   // (n, m) transposed, stride dy_t_stride; columns up to round_up(m, 16) are readable
+  const float* w;      // panels (n/16, k, 16)
+  const float* saved;  // (m, k), stride dx_stride; null when act is kIdentity and dropout is off
+  float* dx;           // (m, k), stride dx_stride
+  int64_t dy_t_stride, dx_stride;
+  UnarySpec act;
+  DropoutSpec dropout;  // over dx: row_size k
+};
+
+// grad = x^T dy, in panels; with an update rule it is applied at once and never stored.
+struct DenseGradKernelArgs {
+  int64_t m, k, n;
+  const float* x;   // (m, k), stride x_stride
+  const float* dy;  // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
+  float* grad;      // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
+  float* w;         // panels (n/16, k, 16), updated in place; padding lanes stay 0
+  int64_t x_stride, dy_stride;
+  UpdateSpec update;
+};
+
+// grad = column sums of dy in row order; with an update rule as above. Serves any sum over rows.
+struct DenseGradBiasArgs {
+  int64_t m, n;
+  const float* dy;  // (m, n), stride dy_stride
+  float* grad;      // (n), padding up to round_up(n, 16) becomes 0; null when an update rule is given
+  float* bias;      // (n)
+  int64_t dy_stride;
+  UpdateSpec update;
+};
+
+// Panels from rows, or rows from panels: (k, n). `transposed` packs W^T of a (n, k) matrix.
+struct PackArgs {
+  int64_t k, n;
+  const float* rows;  // (k, n), stride row_stride
+  float* panels;      // panels (n/16, k, 16), padding lanes 0
+  int64_t row_stride;
+};
+struct UnpackArgs {
+  int64_t k, n;
+  const float* panels;  // panels (n/16, k, 16)
+  float* rows;          // (k, n), stride row_stride
+  int64_t row_stride;
+};
+
+// y = x^T, with columns from rows up to round_up(rows, 16) set to 0.
+struct TransposeArgs {
+  int64_t rows, columns;
+  const float* x;  // (rows, columns), stride x_stride; readable up to round_up(columns, 16)
+  float* y;        // (columns, rows), stride y_stride
+  int64_t x_stride, y_stride;
+};
+
+}  // namespace weft

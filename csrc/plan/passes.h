@@ -1,0 +1,64 @@
+// What happens to a graph between recording and lowering. Each pass rewrites the graph in place; removed
+// nodes stay in the list, marked.
+#pragma once
+
+#include "core/step_state.h"
+#include "ops/copy.h"
+#include "plan/graph.h"
+
+namespace weft {
+
+// The addresses that loads and stores read at run time.
+struct Bindings {
+  std::vector<Binding> inputs, outputs;
+  const int32_t* order = nullptr;
+};
+
+// Removes nodes that reach neither an output nor an effect.
+void remove_dead(Graph& graph, const std::vector<ValueId>& outputs);
+
+// Computes what depends on constants alone.
+void fold_constants(Graph& graph);
+
+// Gives every variable its layout: panels where it is the kernel of a matrix product.
+void settle_layouts(Graph& graph);
+
+// Puts a load in front of every input that is used.
+void add_loads(Graph& graph, Bindings& bindings);
+
+// Joins ops that one kernel can do together: see docs/architecture.md for the list.
+void fuse(Graph& graph, const std::vector<ValueId>& outputs);
+
+// Makes every node one kernel call: stores, layouts, reshapes, transposes.
+void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindings);
+
+// Phase of every node (-1 for removed nodes and aliases): as early as data and variables allow.
+std::vector<int> schedule(const Graph& graph);
+
+// Offset in floats of every value that lives in the arena (-1 for others), and the arena's size.
+struct MemoryPlan {
+  std::vector<int64_t> offset;
+  std::vector<int> first_phase, last_phase;
+  int64_t size = 0;
+};
+MemoryPlan plan_memory(const Graph& graph, const std::vector<int>& phase_of_node);
+
+// Shared by the passes.
+class Uses {
+ public:
+  Uses(const Graph& graph, const std::vector<ValueId>& outputs);
+  const std::vector<int>& nodes_of(ValueId v) const { return users_[v]; }
+  // The only node that reads v, or -1; a plan's output counts as a reader.
+  int only_user(ValueId v) const { return users_[v].size() == 1 && !is_output_[v] ? users_[v][0] : -1; }
+  bool is_output(ValueId v) const { return is_output_[v]; }
+
+ private:
+  std::vector<std::vector<int>> users_;
+  std::vector<bool> is_output_;
+};
+// Floats that a value occupies.
+int64_t storage_of(const Value& value);
+// The value whose memory v shares.
+ValueId alias_root(const Graph& graph, ValueId v);
+
+}  // namespace weft
