@@ -1,0 +1,9 @@
+"""Small data sets for courses: `mnist` (inside the package) and `fashion_mnist` (downloaded once).
+
+`read_idx` reads files of the format that both were published in.
+"""
+
+from weft.datasets import fashion_mnist, mnist
+from weft.datasets.idx import read_idx
+
+__all__ = ["fashion_mnist", "mnist", "read_idx"]

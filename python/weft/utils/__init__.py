@@ -1,0 +1,7 @@
+"""Helpers of Keras's `keras.utils`: labels, normalisation, seeds and the progress bar."""
+
+from weft.utils.numerical import normalize, to_categorical
+from weft.utils.progbar import Progbar
+from weft.utils.seed import set_random_seed
+
+__all__ = ["Progbar", "normalize", "set_random_seed", "to_categorical"]
