@@ -39,7 +39,9 @@ void remove_dead(Graph& graph, const std::vector<ValueId>& outputs) {
   };
   for (ValueId v : outputs) need(graph.value(v).producer);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (graph.nodes[i].op->has_effect && !graph.nodes[i].removed) need(static_cast<int>(i));
+    const Node& node = graph.nodes[i];
+    const bool effect = node.op->has_effect || node.attrs.has("rule");  // of its own, or a fused update
+    if (effect && !node.removed) need(static_cast<int>(i));
   }
   while (!todo.empty()) {
     const Node& node = graph.nodes[todo.back()];

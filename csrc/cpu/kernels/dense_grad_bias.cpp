@@ -1,0 +1,65 @@
+// dense_grad_bias: column sums of dy, one chain of additions per column in the order of the rows, then the
+// optimizer's update if there is one. A thread's tile is a share of the columns, in units of 16.
+
+#include "cpu/kernels/table.h"
+#include "cpu/kernels/tiling.h"
+#include "cpu/kernels/update_rules.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+// Columns summed side by side: enough chains to hide the latency of an addition.
+constexpr int64_t kGroup = 128;
+
+int dense_grad_bias_tiles(const DenseGradBiasArgs& args, int threads) {
+  // An addition costs a load, as much as eight multiply-adds of a product.
+  return suitable_tiles(args.m * args.n * 8, ceil_divide(args.n, kGroup), threads);
+}
+
+// sum[0 .. 16*kPanels) of the columns from `column` on, all of which exist.
+template <int kPanels>
+void sum_panels(const DenseGradBiasArgs& args, int64_t column, float* sum) {
+  constexpr int kVecs = kPanels * kPanel / kWidth;
+  Vec acc[kVecs] = {};
+  const float* dy = args.dy + column;
+  for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride)
+    WEFT_UNROLL for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+  WEFT_UNROLL for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, acc[j]);
+}
+
+// The last columns, fewer than 16: rows need not be padded here, so nothing beyond them is read.
+void sum_rest(const DenseGradBiasArgs& args, int64_t column, float* sum) {
+  const int64_t count = args.n - column;
+  for (int64_t c = 0; c < kPanel; c++) sum[c] = 0;
+  for (int64_t row = 0; row < args.m; row++)
+    for (int64_t c = 0; c < count; c++) sum[c] += args.dy[row * args.dy_stride + column + c];
+}
+
+void dense_grad_bias_run(const DenseGradBiasArgs& args, int tile, int n_tiles) {
+  const Range columns = split(args.n, kGroup, tile, n_tiles);
+  // More vectors than this would not fit the registers of an instruction set that has 16.
+  constexpr int kPanels = kWidth >= 8 ? 4 : 2;
+  alignas(64) float sums[kGroup];
+  for (int64_t begin = columns.begin; begin < columns.end; begin += kGroup) {
+    const int64_t end = smaller(columns.end, begin + kGroup);
+    int64_t c = begin;
+    for (; c + kPanels * kPanel <= end; c += kPanels * kPanel) sum_panels<kPanels>(args, c, sums + (c - begin));
+    for (; c + kPanel <= end; c += kPanel) sum_panels<1>(args, c, sums + (c - begin));
+    if (c < end) sum_rest(args, c, sums + (c - begin));
+    const int64_t floats = round_up(end - begin, kPanel);
+    if (args.update.rule == UpdateRule::kNone) {
+      for (int64_t i = 0; i < floats; i += kWidth) store(args.grad + begin + i, load(sums + i));
+    } else {
+      if (needs_preparation(args.update)) prepare_update(args.update, sums, args.bias + begin, floats);
+      apply_update(args.update, args.bias, begin, sums, floats);
+    }
+  }
+}
+
+}  // namespace
+
+void fill_dense_grad_bias(KernelTable& table) {
+  table.dense_grad_bias = {dense_grad_bias_tiles, dense_grad_bias_run};
+}
+
+}  // namespace weft::WEFT_ISA

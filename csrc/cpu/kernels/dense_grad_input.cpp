@@ -1,0 +1,151 @@
+// dense_grad_input: dx = (dy W^T) * dropout mask * act'(saved), without a transposed copy of W. A register
+// tile computes a piece of dx^T: rows of the panels are the broadcast operand, dy^T the vector operand. Up
+// to 112 rows of dx^T gather in a strip (L1), are transposed back 16x16 in registers and written to dx with
+// the mask applied. A unit of work is one strip for one block of the batch; the blocks of the batch
+// follow each other, so a strip's weights come from L2. A thread's tile is a contiguous share of the units.
+
+#include "cpu/kernels/epilogue.h"
+#include "cpu/kernels/gemm_tile.h"
+#include "cpu/kernels/table.h"
+#include "cpu/kernels/tiling.h"
+#include "cpu/kernels/transpose.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+constexpr int64_t kStripRows = 112;         // 8 full tiles on AVX-512
+constexpr int64_t kStripWeights = 1 << 16;  // floats of weights that a strip should need at most: a quarter MiB
+constexpr int64_t kStepsPerPass = 2048;     // a whole number of panels
+
+// How dx^T is cut: strips of 16-row groups along k, blocks along the batch.
+struct Grid {
+  int64_t groups, strips, blocks;
+};
+
+WEFT_INLINE int64_t batch_blocks(int64_t m) {
+  // A rest of 17 to 24 columns runs as 16 + 8, see batch_block_at.
+  const int64_t rest = m % kTileColumns;
+  return m / kTileColumns + (rest > 0) + (rest > kPanel && rest <= kPanel + kNarrow);
+}
+
+WEFT_INLINE Grid grid_of(const DenseGradInputArgs& args, int n_tiles) {
+  Grid grid;
+  grid.groups = ceil_divide(args.k, kPanel);
+  grid.blocks = batch_blocks(args.m);
+  const int64_t rows = larger(2 * kPanel, smaller(kStripRows, kStripWeights / larger(1, args.n)));
+  const int64_t for_cache = ceil_divide(grid.groups * kPanel, rows);
+  const int64_t for_threads = n_tiles == 1 ? 1 : ceil_divide(3 * int64_t{n_tiles}, larger(1, grid.blocks));
+  grid.strips = smaller(grid.groups, larger(for_cache, smaller(for_threads, ceil_divide(grid.groups, 2))));
+  return grid;
+}
+
+// Columns [begin, begin + width) of dx^T, of which `count` exist.
+struct BatchBlock {
+  int64_t begin, count;
+  int width;  // kTileColumns, kPanel or kNarrow
+};
+WEFT_INLINE BatchBlock batch_block_at(int64_t m, int64_t block) {
+  int64_t begin = block * kTileColumns;
+  if (begin >= m) begin = m / kTileColumns * kTileColumns + kPanel;  // the 8 of 16 + 8
+  const int64_t left = m - begin;
+  if (left <= kNarrow) return {begin, left, kNarrow};
+  if (left <= kPanel + kNarrow) return {begin, smaller(left, kPanel), kPanel};
+  return {begin, smaller(left, kTileColumns), kTileColumns};
+}
+
+int dense_grad_input_tiles(const DenseGradInputArgs& args, int threads) {
+  const int64_t units = ceil_divide(args.k, 2 * kPanel) * batch_blocks(args.m);
+  return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), units, threads);
+}
+
+// dx *= dropout mask * act'(saved) over `columns` columns of one row; the general, slower way.
+void apply_mask(const DenseGradInputArgs& args, int64_t row, int64_t column, int64_t columns) {
+  float* dx = args.dx + row * args.dx_stride + column;              // (columns)
+  const float* saved = args.saved + row * args.dx_stride + column;  // (columns)
+  alignas(64) float value[kStripRows];                              // (columns)
+  if (args.dropout.threshold != 0) {
+    dropout_apply(args.dropout, dx, dx, row * round_up(args.k, kPanel) + column, columns);
+    if (args.act.fn == UnaryFn::kIdentity) return;
+    for (int64_t c = 0; c < columns; c += kWidth) store(value + c, load(saved + c) / broadcast(args.dropout.scale));
+    saved = value;
+  }
+  unary_grad_apply(args.act, dx, saved, dx, columns);
+}
+
+// Writes a finished strip (columns k.begin .. k.end of dx) for one block of the batch.
+void store_strip(const DenseGradInputArgs& args, const float* strip, Range k, BatchBlock block) {
+  const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
+  // What relu and dropout let through is what the stored value is positive for: no mask is drawn again.
+  const Vec scale = broadcast(dropout ? args.dropout.scale : 1.0f);
+  for (int64_t c = k.begin; c < k.end; c += kPanel) {
+    for (int64_t r = 0; r < block.count; r += kPanel) {
+      const float* x = strip + (c - k.begin) * kTileColumns + r;      // (16, kTileColumns)
+      const int64_t at = (block.begin + r) * args.dx_stride + c;
+      const int64_t rows = smaller(kPanel, block.count - r);
+      if (relu) {
+        const float* saved = args.saved + at;
+        transpose_block(x, kTileColumns, args.dx + at, args.dx_stride, rows,
+                        [&](int64_t i, int64_t j, Vec dx) __attribute__((always_inline)) {
+                          return load(saved + i * args.dx_stride + j) > 0 ? dx * scale : Vec{};
+                        });
+      } else {
+        transpose_block(x, kTileColumns, args.dx + at, args.dx_stride, rows,
+                        [](int64_t, int64_t, Vec dx) __attribute__((always_inline)) { return dx; });
+      }
+    }
+  }
+  if (relu || (args.act.fn == UnaryFn::kIdentity && !dropout)) return;
+  for (int64_t r = 0; r < block.count; r++) apply_mask(args, block.begin + r, k.begin, k.end - k.begin);
+}
+
+// Rows k.begin .. k.end of dx^T for one block of the batch, into the strip.
+void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchBlock block) {
+  constexpr auto kSource = ASource::kPanelRows;
+  const int most = block.width == kNarrow ? kNarrowRows : kTileRows;
+  const Blocks row_blocks = near_equal_blocks(k.end - k.begin, ceil_divide(k.end - k.begin, most));
+  for (int64_t n = 0; n < args.n; n += kStepsPerPass) {
+    for (int64_t b = 0; b < row_blocks.count; b++) {
+      const Range rows = block_at(row_blocks, b);
+      const int count = static_cast<int>(rows.end - rows.begin);
+      TileArgs t;
+      t.steps = smaller(kStepsPerPass, args.n - n);
+      t.a = args.w + n * args.k + (k.begin + rows.begin) * kPanel;
+      t.a_stride = args.k * kPanel;
+      t.b = args.dy_t + n * args.dy_t_stride + block.begin;
+      t.b_step = args.dy_t_stride;
+      t.out = strip + rows.begin * kTileColumns;
+      t.out_stride = kTileColumns;
+      t.start = n == 0 ? kZeros : t.out;
+      t.start_stride = n == 0 ? 0 : kTileColumns;
+      t.b_panel = t.out_panel = t.start_panel = kPanel;
+      t.relu = false;
+      if (block.width == kNarrow) run_tile<kSource, NarrowVec, kNarrowRows, kNarrow * 4 / sizeof(NarrowVec)>(count, t);
+      else run_panels<kSource>(block.width / kPanel, count, t);
+    }
+  }
+}
+
+void dense_grad_input_run(const DenseGradInputArgs& args, int tile, int n_tiles) {
+  const Grid grid = grid_of(args, n_tiles);
+  const Range units = split(grid.strips * grid.blocks, 1, tile, n_tiles);
+  const Blocks strips = near_equal_blocks(grid.groups, grid.strips);
+  // (k of the strip, columns of the block); rows beyond k and columns beyond a narrow block stay 0.
+  alignas(64) float strip[kStripRows * kTileColumns];
+  for (int64_t i = 0; i < kStripRows * kTileColumns; i += kWidth) store(strip + i, Vec{});
+
+  for (Walk unit = walk(units, grid.blocks); unit.left > 0; advance(unit)) {
+    const BatchBlock block = batch_block_at(args.m, unit.inner_index);
+    const Range groups = block_at(strips, unit.outer_index);
+    const int64_t begin = groups.begin * kPanel, end = groups.end * kPanel;
+    compute_strip(args, strip, {begin, smaller(end, args.k)}, block);
+    store_strip(args, strip, {begin, end}, block);
+  }
+}
+
+}  // namespace
+
+void fill_dense_grad_input(KernelTable& table) {
+  table.dense_grad_input = {dense_grad_input_tiles, dense_grad_input_run};
+}
+
+}  // namespace weft::WEFT_ISA

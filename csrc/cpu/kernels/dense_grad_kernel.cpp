@@ -1,0 +1,287 @@
+// dense_grad_kernel: x^T dy in panels, or the optimizer's update of the weights with it. A register tile is
+// up to 14 rows of a pair of panels; columns of x are the broadcast operand, rows of dy the vector operand.
+// The update of a tile runs inside the loop of the next one, a row every few steps, so that its divisions,
+// square roots and cache misses hide behind the FMAs. A unit of work is one register tile, in the order of
+// the panels; a thread's tile is a contiguous share of the units: the same weights as in dense_forward,
+// each owned by one thread.
+
+#include "cpu/kernels/gemm_tile.h"
+#include "cpu/kernels/table.h"
+#include "cpu/kernels/tiling.h"
+#include "cpu/kernels/update_rules.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+// A longer batch runs in passes, over groups of tiles whose sums wait in L1 meanwhile: a pass of dy for one
+// pair of panels (64 KiB) then serves all tiles of the group from L2.
+constexpr int64_t kStepsPerPass = 512;
+constexpr int64_t kGroupTiles = 8;
+constexpr int kTileFloats = kTileRows * kTileColumns;
+
+// The columns of x that a few tiles need are copied together once for all panels, because a column touches
+// as many pages as the batch has rows (84 % of peak on AVX2 without). Half of an L1 cache.
+constexpr int64_t kPackedFloats = 4096;
+constexpr int64_t kPackedBuffer = kPackedFloats > kStepsPerPass * kTileRows ? kPackedFloats : kStepsPerPass * kTileRows;
+
+// Fewer rows than this occur only where K is smaller still; their updates are not interleaved.
+constexpr int kLeastRows = (kTileRows + 1) / 2;
+
+WEFT_INLINE int64_t row_blocks(const DenseGradKernelArgs& args) { return ceil_divide(args.k, kTileRows); }
+WEFT_INLINE int64_t unit_count(const DenseGradKernelArgs& args) {
+  return ceil_divide(args.n, kTileColumns) * row_blocks(args);
+}
+
+int dense_grad_kernel_tiles(const DenseGradKernelArgs& args, int threads) {
+  return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), unit_count(args), threads);
+}
+
+// Columns [begin, end) of x for all rows of the batch: where they stand, in x or copied together.
+struct Columns {
+  const float* x;  // (m, end - begin), stride `stride`
+  int64_t stride, begin;
+};
+
+// Copies up to kPackedBuffer floats.
+Columns pack_columns(const DenseGradKernelArgs& args, Range columns, float* packed) {
+  const int64_t width = columns.end - columns.begin;
+  const float* x = args.x + columns.begin;
+  float* out = packed;
+  for (int64_t row = 0; row < args.m; row++, x += args.x_stride, out += width) {
+    int64_t c = 0;
+    for (; c + kWidth <= width; c += kWidth) store(out + c, load(x + c));
+    for (; c < width; c++) out[c] = x[c];
+  }
+  return {packed, width, columns.begin};
+}
+
+// One register tile of the result, and what of x it needs.
+struct Unit {
+  int64_t panel, panels;  // the first one, and how many
+  Range rows;             // of K
+  int64_t at;             // where it begins in the weights' panels
+};
+
+// The sums of a unit over rows [m, m + steps) of the batch; out is panels of out_panel floats.
+WEFT_INLINE TileArgs unit_args(const DenseGradKernelArgs& args, const Unit& unit, const Columns& x, int64_t m,
+                               int64_t steps, float* out, int64_t out_panel) {
+  TileArgs t;
+  t.steps = steps;
+  t.a = x.x + m * x.stride + (unit.rows.begin - x.begin);
+  t.a_stride = x.stride;
+  t.b = args.dy + m * args.dy_stride + unit.panel * kPanel;
+  t.b_step = args.dy_stride;
+  t.b_panel = kPanel;
+  t.start = m == 0 ? kZeros : out;
+  t.start_stride = m == 0 ? 0 : kPanel;
+  t.start_panel = m == 0 ? kPanel : out_panel;
+  t.out = out;
+  t.out_stride = kPanel;
+  t.out_panel = out_panel;
+  t.relu = false;
+  return t;
+}
+
+// dy may hold anything beyond its last column; the gradient there is 0. tile is panels of panel_stride floats.
+WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Unit& unit, float* tile, int64_t panel_stride) {
+  const int64_t columns = args.n - (unit.panel + unit.panels - 1) * kPanel;  // of the unit's last panel
+  if (columns >= kPanel) return;
+  float* last = tile + (unit.panels - 1) * panel_stride;
+  for (int64_t i = 0; i < unit.rows.end - unit.rows.begin; i++)
+    for (int64_t c = columns; c < kPanel; c++) last[i * kPanel + c] = 0;
+}
+
+// Makes a raw tile of sums (panels, rows, 16) the gradient that the rule expects.
+WEFT_INLINE void finish_gradient(const DenseGradKernelArgs& args, const Unit& unit, bool prepare, float* tile) {
+  const int64_t floats = (unit.rows.end - unit.rows.begin) * kPanel;
+  clear_padding(args, unit, tile, floats);
+  for (int64_t p = 0; prepare && p < unit.panels; p++)
+    prepare_update(args.update, tile + p * floats, args.w + unit.at + p * args.k * kPanel, floats);
+}
+
+// The update of one unit, with its gradient in a finished tile.
+void update_unit(const DenseGradKernelArgs& args, const Unit& unit, const float* tile) {
+  const int64_t floats = (unit.rows.end - unit.rows.begin) * kPanel;
+  for (int64_t p = 0; p < unit.panels; p++)
+    apply_update(args.update, args.w, unit.at + p * args.k * kPanel, tile + p * floats, floats);
+}
+
+// Calls visit(units, count, x) for runs of up to kGroupTiles units that share their panels and are neighbours
+// in K, all units of `range` once. Groups of row blocks are the outer loop, so that packed columns serve
+// all panels.
+template <class Visit>
+WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visit visit) {
+  if (range.begin >= range.end) return;
+  const int64_t panels = ceil_divide(args.n, kPanel);
+  const Blocks blocks = near_equal_blocks(args.k, row_blocks(args));
+  const int64_t first = range.begin / blocks.count, last = (range.end - 1) / blocks.count;  // pairs of panels
+  const int64_t first_block = range.begin % blocks.count, end_block = (range.end - 1) % blocks.count + 1;
+
+  alignas(64) float packed[kPackedBuffer];
+  const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kStepsPerPass;
+  const int64_t group = pack ? larger(1, smaller(kGroupTiles, kPackedFloats / (args.m * kTileRows))) : kGroupTiles;
+  Unit units[kGroupTiles];
+  for (int64_t begin = 0; begin < blocks.count; begin += group) {
+    const int64_t end = smaller(blocks.count, begin + group);
+    Columns x = {args.x, args.x_stride, 0};
+    if (pack) x = pack_columns(args, {block_at(blocks, begin).begin, block_at(blocks, end - 1).end}, packed);
+    for (int64_t pair = first; pair <= last; pair++) {
+      const int64_t block = larger(begin, pair == first ? first_block : 0);
+      const int64_t stop = smaller(end, pair == last ? end_block : blocks.count);
+      const int64_t panel = pair * kTilePanels;
+      for (int64_t b = block; b < stop; b++) {
+        const Range rows = block_at(blocks, b);
+        const int64_t at = (panel * args.k + rows.begin) * kPanel;
+        units[b - block] = {panel, smaller(kTilePanels, panels - panel), rows, at};
+      }
+      if (block < stop) visit(units, stop - block, x);
+    }
+  }
+}
+
+// Any rule, any length of the batch, also storing the gradient itself.
+void run_in_passes(const DenseGradKernelArgs& args, Range range) {
+  alignas(64) float sums[kGroupTiles][kTileFloats];
+  const bool store_only = args.update.rule == UpdateRule::kNone;
+  const bool prepare = !store_only && needs_preparation(args.update);
+  for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
+    for (int64_t m = 0; m < args.m; m += kStepsPerPass) {
+      for (int64_t i = 0; i < count; i++) {
+        const Unit& unit = units[i];
+        const int64_t rows = unit.rows.end - unit.rows.begin;
+        const int64_t steps = smaller(kStepsPerPass, args.m - m);
+        const TileArgs t = store_only ? unit_args(args, unit, x, m, steps, args.grad + unit.at, args.k * kPanel)
+                                      : unit_args(args, unit, x, m, steps, sums[i], rows * kPanel);
+        run_panels<ASource::kColumns>(static_cast<int>(unit.panels), static_cast<int>(rows), t);
+      }
+    }
+    for (int64_t i = 0; i < count; i++) {
+      if (store_only) {
+        clear_padding(args, units[i], args.grad + units[i].at, args.k * kPanel);
+      } else {
+        finish_gradient(args, units[i], prepare, sums[i]);
+        update_unit(args, units[i], sums[i]);
+      }
+    }
+  });
+}
+
+// A tile whose update is still to be made, a row of each panel at a time.
+struct PendingUpdate {
+  RuleConstants constants;
+  Variable variable;   // at the tile's first row
+  const float* grad;   // (kTilePanels, rows, 16)
+  int64_t grad_panel;  // rows * 16
+  int64_t panel;       // floats of a panel of the variable
+  int64_t rows;        // 0: nothing is pending
+};
+
+// Updates 16 floats of each panel and moves on to the next row.
+template <UpdateRule rule>
+WEFT_INLINE void update_row(const RuleConstants& constants, Variable& variable, const float*& grad, int64_t grad_panel,
+                            int64_t panel) {
+  WEFT_UNROLL for (int p = 0; p < kTilePanels; p++)
+    WEFT_UNROLL for (int c = 0; c < kPanel; c += kWidth)
+      apply_rule<rule>(constants, variable, p * panel + c, load(grad + p * grad_panel + c));
+  grad += kPanel;
+  variable.w += kPanel;
+  variable.slot0 += kPanel;
+  variable.slot1 += kPanel;
+}
+
+template <UpdateRule rule>
+void finish_pending(PendingUpdate& pending) {
+  for (; pending.rows > 0; pending.rows--)
+    update_row<rule>(pending.constants, pending.variable, pending.grad, pending.grad_panel, pending.panel);
+}
+
+template <UpdateRule rule, int kRows>
+__attribute__((noinline)) void tile_with_update(const TileArgs& args, const PendingUpdate& pending) {
+  Vec acc[kRows][kTilePanels * kPanelVecs] = {};
+  const float *a = args.a, *b = args.b, *grad = pending.grad;
+  Variable variable = pending.variable;
+  const int64_t grad_panel = pending.grad_panel, panel = pending.panel;
+  int64_t rows = pending.rows;
+  int64_t steps = args.steps;
+  const int64_t period = rows > 0 ? larger(1, steps / rows) : steps;
+  while (steps > 0 || rows > 0) {
+    const int64_t now = rows > 0 ? smaller(period, steps) : steps;
+    multiply<ASource::kColumns>(acc, args, a, b, now);
+    steps -= now;
+    if (rows > 0) {
+      update_row<rule>(pending.constants, variable, grad, grad_panel, panel);
+      rows--;
+    }
+  }
+  store_tile(acc, args);
+}
+
+template <UpdateRule rule, int kRows = kTileRows>
+void run_tile_with_update(int rows, const TileArgs& args, const PendingUpdate& pending) {
+  if constexpr (kRows > kLeastRows) {
+    if (rows < kRows) return run_tile_with_update<rule, kRows - 1>(rows, args, pending);
+  }
+  tile_with_update<rule, kRows>(args, pending);
+}
+
+// Slots that the rule does not have stay null (their pointers move, but nothing is read).
+WEFT_INLINE float* slot_at(float* slot, int64_t at) { return slot ? slot + at : nullptr; }
+
+template <UpdateRule rule>
+void run_interleaved(const DenseGradKernelArgs& args, Range range) {
+  alignas(64) float tiles[2][kTileFloats];  // one being computed, one being applied
+  int next = 0;
+  const bool prepare = needs_preparation(args.update);
+  PendingUpdate pending;
+  pending.constants = rule_constants(args.update);
+  pending.panel = args.k * kPanel;
+  pending.grad = tiles[0];
+  pending.grad_panel = pending.rows = 0;
+  pending.variable = {nullptr, nullptr, nullptr, nullptr};
+  for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
+    for (int64_t i = 0; i < count; i++, next ^= 1) {
+      const Unit& unit = units[i];
+      const int64_t rows = unit.rows.end - unit.rows.begin;
+      float* tile = tiles[next];
+      const TileArgs t = unit_args(args, unit, x, 0, args.m, tile, rows * kPanel);
+      if (unit.panels == kTilePanels && rows >= kLeastRows) {
+        run_tile_with_update<rule>(static_cast<int>(rows), t, pending);
+        finish_gradient(args, unit, prepare, tile);
+        pending.grad = tile;
+        pending.grad_panel = rows * kPanel;
+        pending.variable = {args.w + unit.at, slot_at(args.update.slot0, unit.at),
+                            slot_at(args.update.slot1, unit.at), nullptr};
+        pending.rows = rows;
+      } else {
+        finish_pending<rule>(pending);
+        run_panels<ASource::kColumns>(static_cast<int>(unit.panels), static_cast<int>(rows), t);
+        finish_gradient(args, unit, prepare, tile);
+        update_unit(args, unit, tile);
+      }
+    }
+  });
+  finish_pending<rule>(pending);
+}
+
+void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
+  const Range range = split(unit_count(args), 1, tile, n_tiles);
+  if (args.m <= kStepsPerPass) {
+    switch (args.update.rule) {
+      case UpdateRule::kSgd: return run_interleaved<UpdateRule::kSgd>(args, range);
+      case UpdateRule::kMomentum: return run_interleaved<UpdateRule::kMomentum>(args, range);
+      case UpdateRule::kNesterov: return run_interleaved<UpdateRule::kNesterov>(args, range);
+      case UpdateRule::kRmsprop: return run_interleaved<UpdateRule::kRmsprop>(args, range);
+      case UpdateRule::kAdam: return run_interleaved<UpdateRule::kAdam>(args, range);
+      default: break;
+    }
+  }
+  run_in_passes(args, range);
+}
+
+}  // namespace
+
+void fill_dense_grad_kernel(KernelTable& table) {
+  table.dense_grad_kernel = {dense_grad_kernel_tiles, dense_grad_kernel_run};
+}
+
+}  // namespace weft::WEFT_ISA

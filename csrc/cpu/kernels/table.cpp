@@ -1,0 +1,32 @@
+// The kernel table of one instruction set: every slot, filled in one place. See kernel_table.h.
+
+#include "cpu/kernels/table.h"
+
+#define WEFT_STRING_OF(name) #name
+#define WEFT_STRING(name) WEFT_STRING_OF(name)
+
+namespace weft::WEFT_ISA {
+
+static KernelTable table;
+
+const KernelTable* kernel_table() {
+  table.name = WEFT_STRING(WEFT_ISA);
+  fill_dense_forward(table);
+  fill_dense_grad_input(table);
+  fill_dense_grad_kernel(table);
+  fill_dense_grad_bias(table);
+  fill_pack(table);
+  fill_unary(table);
+  fill_binary(table);
+  fill_dropout(table);
+  fill_random(table);
+  fill_reduce(table);
+  fill_softmax(table);
+  fill_copy(table);
+  fill_batch(table);
+  fill_update(table);
+  fill_metrics(table);
+  return &table;
+}
+
+}  // namespace weft::WEFT_ISA

@@ -1,0 +1,169 @@
+// The optimizer rules on one vector, and over a run of floats. Products whose rounding could be fused into
+// either of two sums are rounded by hand, so that every instruction set with FMA computes the same bits.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "cpu/kernels/vec.h"
+#include "ops/update.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+WEFT_INLINE Vec square_root(Vec x) {
+#if defined(__AVX512F__)
+  // Not _mm512_sqrt_ps, for which gcc 12 warns of an uninitialized value. The mask costs nothing.
+  return reinterpret_cast<Vec>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vec>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+#elif defined(__x86_64__)
+  return reinterpret_cast<Vec>(_mm_sqrt_ps(reinterpret_cast<__m128>(x)));
+#elif defined(__aarch64__)
+  return reinterpret_cast<Vec>(vsqrtq_f32(reinterpret_cast<float32x4_t>(x)));
+#else
+  for (int i = 0; i < kWidth; i++) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+#endif
+}
+
+// x, but the compiler does not see where it comes from: a product passed through here is rounded.
+WEFT_INLINE Vec rounded(Vec x) {
+#if defined(__x86_64__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
+// The numbers of a rule, broadcast once per call.
+struct RuleConstants {
+  Vec step;      // scalars[0]
+  Vec p0, p1;    // as in UpdateSpec
+  Vec rate0;     // 1 - p0: what RMSprop's and Adam's first average takes in
+  Vec rate1;     // 1 - p1
+  Vec epsilon;
+};
+
+WEFT_INLINE RuleConstants rule_constants(const UpdateSpec& spec) {
+  return {broadcast(spec.scalars[0]), broadcast(spec.p0),        broadcast(spec.p1),
+          broadcast(1.0f - spec.p0),  broadcast(1.0f - spec.p1), broadcast(spec.epsilon)};
+}
+
+// A variable's storage and its slots, all of one layout. Slots that the rule does not use may be null.
+struct Variable {
+  float *w, *slot0, *slot1, *slot2;
+};
+
+// One vector of a variable, `at` floats in, updated from its gradient g. Formulas: ops/update.h; an
+// average rho*v + (1-rho)*x is computed as v + (1-rho)*(x - v).
+template <UpdateRule rule>
+WEFT_INLINE void apply_rule(const RuleConstants& c, const Variable& variable, int64_t at, Vec g) {
+  float* const w = variable.w + at;
+  const Vec value = load(w);
+  if constexpr (rule == UpdateRule::kSgd) {
+    store(w, value - c.step * g);
+  } else if constexpr (rule == UpdateRule::kMomentum) {
+    const Vec momentum = c.p0 * load(variable.slot0 + at) - rounded(c.step * g);
+    store(variable.slot0 + at, momentum);
+    store(w, value + momentum);
+  } else if constexpr (rule == UpdateRule::kNesterov) {
+    const Vec descent = rounded(c.step * g);
+    const Vec momentum = c.p0 * load(variable.slot0 + at) - descent;
+    store(variable.slot0 + at, momentum);
+    store(w, value + (c.p0 * momentum - descent));
+  } else if constexpr (rule == UpdateRule::kAdam || rule == UpdateRule::kAmsgrad) {
+    Vec mean = load(variable.slot0 + at), square = load(variable.slot1 + at);
+    mean = c.rate0 * (g - mean) + mean;
+    square = c.rate1 * (g * g - square) + square;
+    store(variable.slot0 + at, mean);
+    store(variable.slot1 + at, square);
+    if constexpr (rule == UpdateRule::kAmsgrad) {
+      const Vec largest = load(variable.slot2 + at);
+      square = square <= largest ? largest : square;  // NaN, once in, stays
+      store(variable.slot2 + at, square);
+    }
+    store(w, value - c.step * mean / (square_root(square) + c.epsilon));
+  } else if constexpr (rule == UpdateRule::kAdagrad) {
+    const Vec sum = g * g + load(variable.slot0 + at);
+    store(variable.slot0 + at, sum);
+    store(w, value - c.step * g / square_root(sum + c.epsilon));
+  } else {
+    constexpr bool kCentered =
+        rule == UpdateRule::kRmspropCentered || rule == UpdateRule::kRmspropCenteredMomentum;
+    constexpr bool kHasMomentum =
+        rule == UpdateRule::kRmspropMomentum || rule == UpdateRule::kRmspropCenteredMomentum;
+    Vec square = load(variable.slot0 + at);
+    square = c.rate0 * (g * g - square) + square;
+    store(variable.slot0 + at, square);
+    Vec variance = square;
+    if constexpr (kCentered) {
+      Vec mean = load(variable.slot1 + at);
+      mean = c.rate0 * (g - mean) + mean;
+      store(variable.slot1 + at, mean);
+      variance = square - mean * mean;
+    }
+    Vec descent = c.step * g / square_root(variance + c.epsilon);
+    if constexpr (kHasMomentum) {
+      float* const slot = (kCentered ? variable.slot2 : variable.slot1) + at;
+      descent = c.p1 * load(slot) + descent;
+      store(slot, descent);
+    }
+    store(w, value - descent);
+  }
+}
+
+// Whether the gradient or the weights need work before the rule.
+WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
+  return spec.grad_scale || spec.clip_value > 0 || spec.l1 != 0 || spec.l2 != 0 || spec.scalars[1] != 1.0f;
+}
+
+// grad *= *grad_scale, clipped, plus the regularizers' gradient; w *= 1 - lr*weight_decay. n is a multiple of 16.
+[[maybe_unused]] void prepare_update(const UpdateSpec& spec, float* grad, float* w, int64_t n) {
+  const Vec scale = broadcast(spec.grad_scale ? *spec.grad_scale : 1.0f);
+  const Vec limit = broadcast(spec.clip_value > 0 ? spec.clip_value : __builtin_inff());
+  const Vec l1 = broadcast(spec.l1), twice_l2 = broadcast(2.0f * spec.l2), decay = broadcast(spec.scalars[1]);
+  for (int64_t i = 0; i < n; i += kWidth) {
+    Vec g = rounded(load(grad + i) * scale), value = load(w + i);
+    g = g > limit ? limit : g;
+    g = g < -limit ? -limit : g;
+    g += value > 0 ? l1 : value < 0 ? -l1 : Vec{};
+    g = twice_l2 * value + g;
+    store(grad + i, g);
+    store(w + i, value * decay);
+  }
+}
+
+template <UpdateRule rule>
+void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad, int64_t n) {
+  const RuleConstants constants = rule_constants(spec);
+  for (int64_t i = 0; i < n; i += kWidth) apply_rule<rule>(constants, variable, at + i, load(grad + i));
+}
+
+// Elements [at, at + n) of a variable updated from their prepared gradient; n is a multiple of 16.
+[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad, int64_t n) {
+  const Variable variable = {w, spec.slot0, spec.slot1, spec.slot2};
+  switch (spec.rule) {
+    case UpdateRule::kNone: return;
+#define WEFT_RULE(name) \
+  case UpdateRule::name: return apply_rule_to_run<UpdateRule::name>(spec, variable, at, grad, n);
+      WEFT_RULE(kSgd)
+      WEFT_RULE(kMomentum)
+      WEFT_RULE(kNesterov)
+      WEFT_RULE(kRmsprop)
+      WEFT_RULE(kRmspropMomentum)
+      WEFT_RULE(kRmspropCentered)
+      WEFT_RULE(kRmspropCenteredMomentum)
+      WEFT_RULE(kAdam)
+      WEFT_RULE(kAmsgrad)
+      WEFT_RULE(kAdagrad)
+#undef WEFT_RULE
+  }
+}
+
+}  // namespace
+}  // namespace weft::WEFT_ISA
