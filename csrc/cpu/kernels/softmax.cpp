@@ -226,6 +226,13 @@ RowLoss long_row(const SoftmaxCrossEntropyArgs& args, int64_t row) {
   return loss;
 }
 
+// Several tiles may find this at a time; all of them write the same.
+WEFT_INLINE void check_losses(const float* loss, int64_t n, StepState* state) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!(__builtin_fabsf(loss[i]) <= __FLT_MAX__)) __atomic_store_n(&state->abort_step, 1u, __ATOMIC_RELAXED);
+  }
+}
+
 // Rows go in groups of 16, so that one vector logarithm serves them all.
 template <Truth truth, bool is_short>
 void cross_entropy_rows(const SoftmaxCrossEntropyArgs& args, Range rows) {
@@ -250,6 +257,7 @@ void cross_entropy_rows(const SoftmaxCrossEntropyArgs& args, Range rows) {
     store_partial_chunk(args.loss + first, n,
                         map(log_sum, load_partial_chunk(truth_sum, n, 1.0f), load_partial_chunk(expected, n, 0.0f),
                             [](Vec a, Vec b, Vec c) { return a * b - c; }));
+    if (args.state) check_losses(args.loss + first, n, args.state);
   }
 }
 

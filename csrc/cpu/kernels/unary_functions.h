@@ -51,7 +51,7 @@ WEFT_INLINE Vec softplus_grad(Vec dy, Vec y, Constants) { return -dy * expm1(-y)
 
 WEFT_INLINE Vec softsign(Vec x, Constants) {
   const Vec limited = at_least(at_most(x, kFloatMax), -kFloatMax);
-  return limited / (absolute(x) + 1.0f);
+  return limited / (absolute(limited) + 1.0f);
 }
 WEFT_INLINE Vec softsign_grad(Vec dy, Vec y, Constants) {
   const Vec root = 1.0f - absolute(y);
