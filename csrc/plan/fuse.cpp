@@ -1,5 +1,7 @@
 // Fusion: what one kernel can do in one pass over its data. A fused node produces the value of the last
 // op it has swallowed; nothing here changes what is computed, and Plan(fuse=False) leaves it all out.
+#include <cmath>
+
 #include "ops/op_table.h"
 #include "ops/specs.h"
 #include "plan/passes.h"
@@ -23,6 +25,7 @@ class Fuser {
     each(&Fuser::penalty_into_update);
     each(&Fuser::update_into_gradient);
     each(&Fuser::finite_check_into_cross_entropy);
+    each(&Fuser::mean_into_accumulate);
   }
 
  private:
@@ -240,6 +243,27 @@ class Fuser {
       else if (known_finite(b)) v = a;
       else return;
     }
+  }
+
+  // The epoch adds up mean(v) * n over batches of n: the sum of v, which needs no step of its own.
+  void mean_into_accumulate(int accumulate) {
+    if (!is(accumulate, kAccumulate) || node(accumulate).inputs.size() != 2) return;
+    const std::optional<float> weight = graph_.value(node(accumulate).inputs[1]).uniform();
+    if (!weight || element_count(graph_.shape(node(accumulate).inputs[1])) != 1) return;
+    ValueId v = node(accumulate).inputs[0];
+    double factor = *weight;
+    while (is(producer(v), kUnary) && fn_of(producer(v)) == UnaryFn::kAffine && node(producer(v)).attrs.real("b") == 0) {
+      factor *= node(producer(v)).attrs.number("a");
+      v = node(producer(v)).inputs[0];
+    }
+    const int reduce = producer(v);
+    if (!is(reduce, kReduce) || element_count(graph_.shape(v)) != 1) return;
+    const ValueId rows = node(reduce).inputs[0];
+    const double n = static_cast<double>(element_count(graph_.shape(rows)));
+    const std::string fn = node(reduce).attrs.text("fn");
+    if (graph_.shape(rows).size() != 1 || static_cast<double>(*weight) != n) return;
+    if (!((fn == "mean" && factor == n) || (fn == "sum" && std::abs(factor - 1.0) < 1e-6))) return;
+    node(accumulate).inputs = {rows};
   }
 
   Graph& graph_;

@@ -128,7 +128,7 @@ void load_rows_as(const LoadBatchArgs& args, int tile, int n_tiles) {
 }
 
 int load_batch_tiles(const LoadBatchArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void load_batch_run(const LoadBatchArgs& args, int tile, int n_tiles) {
@@ -137,7 +137,7 @@ void load_batch_run(const LoadBatchArgs& args, int tile, int n_tiles) {
 }
 
 int store_batch_tiles(const StoreBatchArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void store_batch_run(const StoreBatchArgs& args, int tile, int n_tiles) {

@@ -24,8 +24,8 @@ struct Operand {
   int64_t stride;
   float buffer[kBlock];
 
-  // The elements [first, first + n), contiguous and readable up to a multiple of 16. Blocks come in order from
-  // the first, so a repeated element need be written only once: the first block is the largest.
+  // The elements [first, first + n), contiguous and readable up to a multiple of 16. Blocks come in order
+  // from the first, so a repeated element need be written only once: the first block is the largest.
   const float* block(int64_t first, int64_t n) {
     if (stride == 1 && n >= kChunk) return data + first;
     if (stride == 0) {
@@ -77,8 +77,8 @@ WEFT_INLINE Vec greater_equal(Vec a, Vec b) { return one_if(a >= b); }
 WEFT_INLINE Vec logical_and(Vec a, Vec b) { return one_if((a != 0.0f) & (b != 0.0f)); }
 WEFT_INLINE Vec logical_or(Vec a, Vec b) { return one_if((a != 0.0f) | (b != 0.0f)); }
 
-// As NumPy: the remainder has the sign of b, and the quotient matches it. fmod is exact for any quotient, which
-// no short vector formula is.
+// As NumPy: the remainder has the sign of b, and the quotient matches it. fmod is exact for any quotient,
+// which no short vector formula is.
 float modulo(float a, float b) {
   float rest = __builtin_fmodf(a, b);
   if (rest == 0.0f) return __builtin_copysignf(0.0f, b);
@@ -129,7 +129,7 @@ BlockFunction block_function(BinaryFn fn) {
 }
 
 int binary_tiles(const BinaryArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(count_elements(args.rank, args.shape)), threads);
+  return tiles_for(kNanosecondsPerElement, count_elements(args.rank, args.shape), threads);
 }
 
 void binary_run(const BinaryArgs& args, int tile, int n_tiles) {
@@ -155,7 +155,7 @@ void binary_run(const BinaryArgs& args, int tile, int n_tiles) {
 }
 
 int select_tiles(const SelectArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(count_elements(args.rank, args.shape)), threads);
+  return tiles_for(kNanosecondsPerElement, count_elements(args.rank, args.shape), threads);
 }
 
 void select_run(const SelectArgs& args, int tile, int n_tiles) {
@@ -176,7 +176,8 @@ void select_run(const SelectArgs& args, int tile, int n_tiles) {
     y.data = args.y + offset[3];
     for (int64_t first = 0, n; first < size; first += n) {
       n = block_size(size - first);
-      const float *c_block = condition.block(first, n), *a_block = a.block(first, n), *b_block = b.block(first, n);
+      const float* c_block = condition.block(first, n);
+      const float *a_block = a.block(first, n), *b_block = b.block(first, n);
       float* y_block = y.block(first, n);
       for (int64_t i = 0; i < n; i += kWidth) {
         store(y_block + i, select(load(c_block + i) != 0.0f, load(a_block + i), load(b_block + i)));

@@ -69,7 +69,7 @@ WEFT_INLINE Chunk operator+(Chunk a, Chunk b) {
   return a;
 }
 
-// The sixteen lanes combined: lane i with i + 8, then i + 4, i + 2, i + 1. `op` takes two vectors of any width.
+// The sixteen lanes combined: lane i with i + 8, then i + 4, i + 2, i + 1. `op` takes vectors of any width.
 template <class V, class Op>
 WEFT_INLINE auto fold(Lanes<V> x, Op op) {
 #if defined(__AVX512F__)
@@ -103,15 +103,26 @@ struct Multiply {
 // One instruction, but ignores NaN in `a`: only where NaN survives on another way.
 struct QuickMaximum {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return a > b ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(V) == 64) return (V)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#endif
+#if defined(__AVX2__)
+    if constexpr (sizeof(V) == 32) return (V)_mm256_max_ps((__m256)a, (__m256)b);
+#endif
+#if defined(__SSE2__)
+    if constexpr (sizeof(V) == 16) return (V)_mm_max_ps((__m128)a, (__m128)b);
+#endif
+    return a > b ? a : b;
+  }
 };
 struct Maximum {  // NaN if either is NaN
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return (a > b) | (a != a) ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const { return ((a > b) | (a != a)) ? a : b; }
 };
 struct Minimum {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return (a < b) | (a != a) ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const { return ((a < b) | (a != a)) ? a : b; }
 };
 
 }  // namespace
@@ -135,7 +146,7 @@ WEFT_INLINE Vec load_partial(const float* p, int64_t n, float fill) {
   const IntVec mask = lane_index(0) < static_cast<int>(n);
   return mask ? (Vec)_mm256_maskload_ps(p, (__m256i)mask) : broadcast(fill);
 #else
-  float x[kWidth];
+  float x[kChunk];
   store(x, broadcast(fill));
   if (n > 0) copy_few(x, p, n);
   return load(x);

@@ -48,7 +48,8 @@ WEFT_INLINE void transpose_4x4(const Word* x, int64_t x_stride, Word* y, int64_t
 }
 
 // y (p_size, q_size) from x (q_size, p_size); 16 columns of x at a time, which is a cache line.
-void transpose_block(const Word* x, int64_t x_stride, Word* y, int64_t y_stride, int64_t p_size, int64_t q_size) {
+void transpose_block(const Word* x, int64_t x_stride, Word* y, int64_t y_stride, int64_t p_size,
+                     int64_t q_size) {
   const int64_t p_whole = p_size / 4 * 4, q_whole = q_size / 4 * 4;
   for (int64_t first = 0; first < p_whole; first += 16) {
     const int64_t end = first + 16 < p_whole ? first + 16 : p_whole;
@@ -75,7 +76,7 @@ WEFT_INLINE int contiguous_axis(const Strided<2>& s, int operand) {
 }
 
 int copy_tiles(const CopyArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(count_elements(args.rank, args.shape)), threads);
+  return tiles_for(kNanosecondsPerElement, count_elements(args.rank, args.shape), threads);
 }
 
 void copy_run(const CopyArgs& args, int tile, int n_tiles) {
@@ -118,7 +119,7 @@ void cast_rows(const CastArgs& args, int tile, int n_tiles) {
 }
 
 int cast_tiles(const CastArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void cast_run(const CastArgs& args, int tile, int n_tiles) {
@@ -128,7 +129,7 @@ void cast_run(const CastArgs& args, int tile, int n_tiles) {
 }
 
 int fill_tiles(const FillArgs& args, int threads) {
-  return tiles_for(0.1 * static_cast<double>(args.size), threads);
+  return tiles_for(0.1, args.size, threads);
 }
 
 void fill_run(const FillArgs& args, int tile, int n_tiles) {

@@ -31,7 +31,7 @@ int dense_forward_tiles(const DenseForwardArgs& args, int threads) {
 
 bool is_inline(UnaryFn fn) { return fn == UnaryFn::kIdentity || fn == UnaryFn::kRelu; }
 
-// y = dropout(act(tile)) for the given rows and columns of y; act is only applied if the tile has not done so.
+// y = dropout(act(tile)) for the given rows and columns of y; the tile has already applied relu.
 void apply_epilogue(const DenseForwardArgs& args, float* tile, Range rows, int64_t column, int64_t columns) {
   if (!is_inline(args.act.fn)) unary_apply(args.act, tile, tile, (rows.end - rows.begin) * columns);
   for (int64_t row = rows.begin; row < rows.end; row++, tile += columns) {
@@ -59,19 +59,17 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
       const int64_t column = panel * kPanel;
       const int64_t n_panels = smaller(kTilePanels, panels - panel);
       const Range rows = block_at(row_blocks, unit.inner_index);
-      TileArgs t;
+      TileArgs t = {};
       t.steps = smaller(pass, args.k - k);
       t.a = args.x + rows.begin * args.x_stride + k;
       t.a_stride = args.x_stride;
       t.b = args.w + (panel * args.k + k) * kPanel;
-      t.b_step = kPanel;
       t.b_panel = args.k * kPanel;
       float* y = args.y + rows.begin * args.y_stride + column;
-      t.start = !first ? y : args.bias ? args.bias + column : kZeros;
+      t.start = !first ? y : args.bias ? args.bias + column : nullptr;
       t.start_stride = first ? 0 : args.y_stride;
       t.out = last && epilogue ? strip : y;
       t.out_stride = last && epilogue ? n_panels * kPanel : args.y_stride;
-      t.out_panel = t.start_panel = kPanel;
       t.relu = last && args.act.fn == UnaryFn::kRelu;
       run_panels<ASource::kRows>(static_cast<int>(n_panels), static_cast<int>(rows.end - rows.begin), t);
       if (last && epilogue) apply_epilogue(args, strip, rows, column, n_panels * kPanel);
@@ -81,6 +79,8 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
 
 }  // namespace
 
-void fill_dense_forward(KernelTable& table) { table.dense_forward = {dense_forward_tiles, dense_forward_run}; }
+void fill_dense_forward(KernelTable& table) {
+  table.dense_forward = {dense_forward_tiles, dense_forward_run};
+}
 
 }  // namespace weft::WEFT_ISA

@@ -43,7 +43,8 @@ void dense_grad_bias_run(const DenseGradBiasArgs& args, int tile, int n_tiles) {
   for (int64_t begin = columns.begin; begin < columns.end; begin += kGroup) {
     const int64_t end = smaller(columns.end, begin + kGroup);
     int64_t c = begin;
-    for (; c + kPanels * kPanel <= end; c += kPanels * kPanel) sum_panels<kPanels>(args, c, sums + (c - begin));
+    for (; c + kPanels * kPanel <= end; c += kPanels * kPanel)
+      sum_panels<kPanels>(args, c, sums + (c - begin));
     for (; c + kPanel <= end; c += kPanel) sum_panels<1>(args, c, sums + (c - begin));
     if (c < end) sum_rest(args, c, sums + (c - begin));
     const int64_t floats = round_up(end - begin, kPanel);

@@ -14,8 +14,10 @@ namespace weft::WEFT_ISA {
 namespace {
 
 constexpr int64_t kStripRows = 112;         // 8 full tiles on AVX-512
-constexpr int64_t kStripWeights = 1 << 16;  // floats of weights that a strip should need at most: a quarter MiB
-constexpr int64_t kStepsPerPass = 2048;     // a whole number of panels
+constexpr int64_t kStripWeights = 1 << 16;  // most floats of weights for a strip: a quarter MiB
+// Steps after which the sums return to the strip: a pass of dy^T then stays in L1 (16 KiB) for all tiles of
+// the strip. AVX-512 needs half the bytes a cycle and takes them from L2.
+constexpr int64_t kStepsPerPass = kWidth == 16 ? 2048 : 256;
 
 // How dx^T is cut: strips of 16-row groups along k, blocks along the batch.
 struct Grid {
@@ -66,7 +68,8 @@ void apply_mask(const DenseGradInputArgs& args, int64_t row, int64_t column, int
   if (args.dropout.threshold != 0) {
     dropout_apply(args.dropout, dx, dx, row * round_up(args.k, kPanel) + column, columns);
     if (args.act.fn == UnaryFn::kIdentity) return;
-    for (int64_t c = 0; c < columns; c += kWidth) store(value + c, load(saved + c) / broadcast(args.dropout.scale));
+    const Vec scale = broadcast(args.dropout.scale);
+    for (int64_t c = 0; c < columns; c += kWidth) store(value + c, load(saved + c) / scale);
     saved = value;
   }
   unary_grad_apply(args.act, dx, saved, dx, columns);
@@ -101,25 +104,23 @@ void store_strip(const DenseGradInputArgs& args, const float* strip, Range k, Ba
 // Rows k.begin .. k.end of dx^T for one block of the batch, into the strip.
 void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchBlock block) {
   constexpr auto kSource = ASource::kPanelRows;
+  constexpr int kNarrowVecs = kNarrow * sizeof(float) / sizeof(NarrowVec);
   const int most = block.width == kNarrow ? kNarrowRows : kTileRows;
   const Blocks row_blocks = near_equal_blocks(k.end - k.begin, ceil_divide(k.end - k.begin, most));
   for (int64_t n = 0; n < args.n; n += kStepsPerPass) {
     for (int64_t b = 0; b < row_blocks.count; b++) {
       const Range rows = block_at(row_blocks, b);
       const int count = static_cast<int>(rows.end - rows.begin);
-      TileArgs t;
+      TileArgs t = {};
       t.steps = smaller(kStepsPerPass, args.n - n);
       t.a = args.w + n * args.k + (k.begin + rows.begin) * kPanel;
       t.a_stride = args.k * kPanel;
       t.b = args.dy_t + n * args.dy_t_stride + block.begin;
       t.b_step = args.dy_t_stride;
       t.out = strip + rows.begin * kTileColumns;
-      t.out_stride = kTileColumns;
-      t.start = n == 0 ? kZeros : t.out;
-      t.start_stride = n == 0 ? 0 : kTileColumns;
-      t.b_panel = t.out_panel = t.start_panel = kPanel;
-      t.relu = false;
-      if (block.width == kNarrow) run_tile<kSource, NarrowVec, kNarrowRows, kNarrow * 4 / sizeof(NarrowVec)>(count, t);
+      t.start = n == 0 ? nullptr : t.out;
+      t.start_stride = kTileColumns;
+      if (block.width == kNarrow) run_tile<kSource, NarrowVec, kNarrowRows, kNarrowVecs>(count, t);
       else run_panels<kSource>(block.width / kPanel, count, t);
     }
   }

@@ -1,5 +1,5 @@
 // y = x * mask * scale with a mask drawn from Philox, the same on every device; dropped elements become 0
-// even where x is not finite. One block is kWidth counters, 4*kWidth elements.
+// even where x is not finite.
 // Tiles: runs of 16 elements, see rows.h.
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/philox.h"
@@ -10,38 +10,30 @@ namespace weft::WEFT_ISA {
 namespace {
 
 static constexpr double kNanosecondsPerElement = 0.5;
-static constexpr int kBlock = 4 * kWidth;
 
 // n elements from `first_element`, a multiple of 4.
 void dropout_run_of(const DropoutSpec& spec, const float* x, float* y, int64_t first_element, int64_t n) {
   const uint64_t seed = spec.state->seed;
   const uint32_t draw = static_cast<uint32_t>(spec.state->draw);
-  for (int64_t i = 0; i < n; i += kBlock) {
-    PhiloxWords words = philox(static_cast<uint64_t>(first_element + i) / 4, spec.stream, draw, seed);
-    to_element_order(words.word);
-    const int64_t left = n - i;
-    if (left >= kBlock) {
-      WEFT_UNROLL for (int j = 0; j < 4; j++) {
-        const Vec scaled = load(x + i + j * kWidth) * spec.scale;
-        store(y + i + j * kWidth, words.word[j] >= spec.threshold ? scaled : Vec{});
+  for (int64_t i = 0; i < n; i += kPhiloxWords) {
+    const PhiloxWords words = philox(static_cast<uint64_t>(first_element + i) / 4, spec.stream, draw, seed);
+    WEFT_UNROLL for (int j = 0; j < 2; j++) {
+      const int64_t first = i + j * kWidth;
+      const IntVec kept = words.part[j] >= spec.threshold;
+      if (n - first >= kWidth) {
+        store(y + first, kept ? load(x + first) * spec.scale : Vec{});
+      } else if (n > first) {
+        float last[kChunk] = {};
+        copy_few(last, x + first, n - first);
+        store(last, kept ? load(last) * spec.scale : Vec{});
+        copy_few(y + first, last, n - first);
       }
-      continue;
     }
-    uint32_t last[kBlock];
-    __builtin_memcpy(last, words.word, sizeof(last));
-    int64_t done = 0;
-    for (; done + kWidth <= left; done += kWidth) {
-      UIntVec word;
-      __builtin_memcpy(&word, last + done, sizeof(word));
-      const Vec scaled = load(x + i + done) * spec.scale;
-      store(y + i + done, word >= spec.threshold ? scaled : Vec{});
-    }
-    for (; done < left; done++) y[i + done] = last[done] >= spec.threshold ? x[i + done] * spec.scale : 0.0f;
   }
 }
 
 int dropout_tiles(const DropoutArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void dropout_run(const DropoutArgs& args, int tile, int n_tiles) {

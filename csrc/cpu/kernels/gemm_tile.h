@@ -1,7 +1,7 @@
-// The register tile of every matrix product: out[i][j] = start[i][j] + sum over steps of a(i, step)*b(step, j)
-// with kRows x kVecs accumulators, one chain of FMAs each. The three roles of a dense layer differ only in
-// where a and b stand (ASource). Every row count is instantiated, so that any number of rows splits into
-// near-equal tiles without masks. One call is serial; the kernels give each thread its own tiles.
+// The register tile of every matrix product: out[i][j] = start[i][j] + the sum over steps of
+// a(i, step)*b(step, j), with kRows x kVecs accumulators, one chain of FMAs each. The three roles of a dense
+// layer differ only in where a and b stand (ASource). Every row count is instantiated, so that any number of
+// rows splits into near-equal tiles without masks. One call is serial; each thread has its own tiles.
 #pragma once
 
 #include "cpu/kernels/vec.h"
@@ -32,23 +32,37 @@ typedef Vec NarrowVec;
 #endif
 
 enum class ASource {
-  kRows,       // a(i, step) = a[i*a_stride + step]: rows of activations
+  kRows,       // a(i, step) = a[i*a_stride + step]: rows of activations; b is panels of weights
   kColumns,    // a(i, step) = a[step*a_stride + i]: columns of activations, the transposed product
   kPanelRows,  // a(i, step) = a[step/16*a_stride + i*16 + step%16]: rows of weights stored in panels
 };
 
+// What the three roles have in common, and the strides that differ from call to call; those that a role
+// fixes are constants in Strides, because a short reduction feels every instruction around its loop.
 struct TileArgs {
-  int64_t steps;        // length of the reduced axis
-  const float* a;       // see ASource
-  const float* b;       // b(step, column) = b[step*b_step + column/16*b_panel + column%16]
-  const float* start;   // (rows, columns): like out; a stride of 0 repeats a bias, or zeros
-  float* out;           // out(i, column) = out[i*out_stride + column/16*out_panel + column%16]
-  int64_t a_stride, b_panel, start_stride, start_panel, out_stride, out_panel;
-  int64_t b_step;       // with kRows b is a panel of weights and b_step is 16, whatever is given here
-  bool relu;            // apply relu to what is stored
+  int64_t steps;          // length of the reduced axis
+  const float* a;         // see ASource
+  const float* b;         // b(step, column) = b[step*b_step + column/16*b_panel + column%16]
+  const float* start;     // start[i*start_stride + column/16*out_panel + column%16]; null for zeros
+  float* out;             // out(i, column) = out[i*out_stride + column/16*out_panel + column%16]
+  int64_t a_stride;
+  int64_t b_step;         // kColumns, kPanelRows
+  int64_t b_panel;        // kRows
+  int64_t start_stride;   // 0 repeats a bias
+  int64_t out_stride;     // kRows
+  int64_t out_panel;      // kColumns
+  bool relu;              // kRows: apply relu to what is stored
 };
 
-alignas(64) constexpr float kZeros[2 * kPanel] = {};
+struct Strides {
+  int64_t b_step, b_panel, out_stride, out_panel;
+};
+template <ASource kSource>
+WEFT_INLINE Strides strides_of(const TileArgs& args) {
+  if constexpr (kSource == ASource::kRows) return {kPanel, args.b_panel, args.out_stride, kPanel};
+  else if constexpr (kSource == ASource::kColumns) return {args.b_step, kPanel, kPanel, args.out_panel};
+  else return {args.b_step, kPanel, kTileColumns, kPanel};
+}
 
 template <class V>
 WEFT_INLINE V load_as(const float* p) {
@@ -83,8 +97,8 @@ WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b
 template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const float*& a, const float*& b,
                           int64_t steps) {
-  const int64_t a_stride = args.a_stride, b_panel = args.b_panel;
-  const int64_t b_step = kSource == ASource::kRows ? kPanel : args.b_step;
+  const int64_t a_stride = args.a_stride;
+  const int64_t b_step = strides_of<kSource>(args).b_step, b_panel = strides_of<kSource>(args).b_panel;
   if constexpr (kSource == ASource::kRows) {
     for (const float* end = a + steps; a < end; a++, b += b_step)
       multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i * a_stride]; });
@@ -93,6 +107,8 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
       multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i]; });
   } else {
     for (; steps > 0; steps -= kPanel, a += a_stride) {
+      // The next panel stands K*64 bytes further, where no hardware prefetcher looks.
+      WEFT_UNROLL for (int i = 0; i < kRows; i++) __builtin_prefetch(a + a_stride + i * kPanel);
       const float* end = a + (steps < kPanel ? steps : kPanel);
       for (const float* p = a; p < end; p++, b += b_step)
         multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return p[i * kPanel]; });
@@ -100,32 +116,34 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
   }
 }
 
-template <class V, int kRows, int kVecs>
+template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void load_start(V (&acc)[kRows][kVecs], const TileArgs& args) {
+  const int64_t panel = strides_of<kSource>(args).out_panel;
   WEFT_UNROLL for (int i = 0; i < kRows; i++)
     WEFT_UNROLL for (int j = 0; j < kVecs; j++)
-      acc[i][j] = load_as<V>(args.start + i * args.start_stride + vec_offset<V>(j, args.start_panel));
+      acc[i][j] = args.start ? load_as<V>(args.start + i * args.start_stride + vec_offset<V>(j, panel)) : V{};
 }
 
-template <class V, int kRows, int kVecs>
+template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void store_tile(V (&acc)[kRows][kVecs], const TileArgs& args) {
-  if (args.relu) {
+  if (kSource == ASource::kRows && args.relu) {
     // Not x > 0 ? x : 0, which would turn NaN into 0.
     WEFT_UNROLL for (int i = 0; i < kRows; i++)
       WEFT_UNROLL for (int j = 0; j < kVecs; j++) acc[i][j] = acc[i][j] < 0 ? V{} : acc[i][j];
   }
+  const int64_t stride = strides_of<kSource>(args).out_stride, panel = strides_of<kSource>(args).out_panel;
   WEFT_UNROLL for (int i = 0; i < kRows; i++)
     WEFT_UNROLL for (int j = 0; j < kVecs; j++)
-      store_as(args.out + i * args.out_stride + vec_offset<V>(j, args.out_panel), acc[i][j]);
+      store_as(args.out + i * stride + vec_offset<V>(j, panel), acc[i][j]);
 }
 
 template <ASource kSource, class V, int kRows, int kVecs>
 __attribute__((noinline)) void tile(const TileArgs& args) {
   V acc[kRows][kVecs];
-  load_start(acc, args);
+  load_start<kSource>(acc, args);
   const float *a = args.a, *b = args.b;
   multiply<kSource>(acc, args, a, b, args.steps);
-  store_tile(acc, args);
+  store_tile<kSource>(acc, args);
 }
 
 // Calls the tile of `rows` rows, 1 <= rows <= kRows.

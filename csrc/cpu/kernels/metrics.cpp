@@ -34,7 +34,7 @@ void check_finite_run(const CheckFiniteArgs& args, int tile, int) {
 }
 
 int in_top_k_tiles(const InTopKArgs& args, int threads) {
-  return tiles_for(0.3 * static_cast<double>(args.rows * (args.row_size + 30)), threads);
+  return tiles_for(0.3, args.rows * (args.row_size + 30), threads);
 }
 
 void in_top_k_run(const InTopKArgs& args, int tile, int n_tiles) {
@@ -56,7 +56,7 @@ void in_top_k_run(const InTopKArgs& args, int tile, int n_tiles) {
 }
 
 int one_hot_tiles(const OneHotArgs& args, int threads) {
-  return tiles_for(0.15 * static_cast<double>(args.rows * (args.depth + 30)), threads);
+  return tiles_for(0.15, args.rows * (args.depth + 30), threads);
 }
 
 void one_hot_run(const OneHotArgs& args, int tile, int n_tiles) {

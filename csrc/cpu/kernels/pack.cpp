@@ -63,12 +63,15 @@ void transpose_run(const TransposeArgs& args, int tile, int n_tiles) {
     const int64_t count = smaller(kPanel, args.columns - column);
     float* y = args.y + column * args.y_stride;  // (count, rows)
     int64_t row = 0;
-    for (; row + kPanel <= args.rows; row += kPanel)
-      transpose_block(args.x + row * args.x_stride + column, args.x_stride, y + row, args.y_stride, count, as_it_is);
+    for (; row + kPanel <= args.rows; row += kPanel) {
+      const float* x = args.x + row * args.x_stride + column;
+      transpose_block(x, args.x_stride, y + row, args.y_stride, count, as_it_is);
+    }
     if (row < args.rows) {
+      const float* x = args.x + row * args.x_stride + column;
       for (int64_t r = 0; r < kPanel; r++)
         for (int64_t c = 0; c < kPanel; c += kWidth)
-          store(edge + r * kPanel + c, row + r < args.rows ? load(args.x + (row + r) * args.x_stride + column + c) : Vec{});
+          store(edge + r * kPanel + c, row + r < args.rows ? load(x + r * args.x_stride + c) : Vec{});
       transpose_block(edge, kPanel, y + row, args.y_stride, count, as_it_is);
     }
   }

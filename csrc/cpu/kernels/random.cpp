@@ -1,5 +1,4 @@
 // Uniform and normal values from Philox, element by element a function of (seed, stream, draw, element).
-// One block is kWidth counters, 4*kWidth elements.
 // Tiles: runs of 16 elements, see rows.h.
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/rows.h"
@@ -10,7 +9,6 @@ namespace weft::WEFT_ISA {
 namespace {
 
 static constexpr double kNanosecondsPerElement = 0.8;
-static constexpr int kBlock = 4 * kWidth;
 
 // The top 24 bits of each word, as 0 <= u < 1.
 WEFT_INLINE Vec unit(UIntVec word) { return __builtin_convertvector((IntVec)(word >> 8), Vec) * 0x1p-24f; }
@@ -28,16 +26,30 @@ WEFT_INLINE SinCos sin_cos_of_turn(Vec u) {
   return {sin_of_quadrant(r, quadrant), sin_of_quadrant(r, quadrant + 1)};
 }
 
-// Box-Muller: radius from word 2j, angle from word 2j + 1; the cosine goes to element 2j, the sine to 2j + 1.
-WEFT_INLINE void box_muller(UIntVec radius_word, UIntVec angle_word, Vec& first, Vec& second) {
-  const Vec u = unit(radius_word) + 0x1p-24f;  // 0 < u <= 1
-  const Vec radius = square_root(log(u) * -2.0f);
-  const SinCos angle = sin_cos_of_turn(unit(angle_word));
-  first = radius * angle.cos;
-  second = radius * angle.sin;
+// The even or odd elements of two vectors.
+template <int first, int... lane>
+WEFT_INLINE UIntVec every_other(UIntVec a, UIntVec b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a, b, (first + 2 * lane)...);
 }
 
-// The largest float below b > a, which rounding in a + u*(b - a) might otherwise reach; inf if the range is empty.
+struct Pair {
+  Vec part[2];
+};
+WEFT_INLINE Pair uniform(PhiloxWords words, const RandomArgs& args, float limit) {
+  const auto one = [&](UIntVec word) { return at_most(unit(word) * (args.b - args.a) + args.a, limit); };
+  return {{one(words.part[0]), one(words.part[1])}};
+}
+// Box-Muller: radius from word 2j, angle from word 2j + 1; the cosine goes to element 2j, the sine to 2j + 1.
+WEFT_INLINE Pair normal(PhiloxWords words, const RandomArgs& args) {
+  const auto lanes = std::make_integer_sequence<int, kWidth>{};
+  const Vec u = unit(every_other<0>(words.part[0], words.part[1], lanes)) + 0x1p-24f;  // 0 < u <= 1
+  const Vec radius = square_root(log(u) * -2.0f) * args.b;
+  const SinCos angle = sin_cos_of_turn(unit(every_other<1>(words.part[0], words.part[1], lanes)));
+  const Vec even = radius * angle.cos + args.a, odd = radius * angle.sin + args.a;
+  return {{interleave_low<kWidth>(even, odd), interleave_high<kWidth>(even, odd)}};
+}
+
+// The largest float below b > a: rounding in a + u*(b - a) could reach b itself. inf if the range is empty.
 WEFT_INLINE float below(float a, float b) {
   if (!(a < b)) return kInfinity;
   if (b == 0.0f) return -0x1p-149f;
@@ -49,7 +61,7 @@ WEFT_INLINE float below(float a, float b) {
 }
 
 int random_tiles(const RandomArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 template <RandomFn fn>
@@ -63,23 +75,13 @@ void random_rows(const RandomArgs& args, int tile, int n_tiles) {
   for_each_run(flat.padded ? flat : by_row, tile, n_tiles, [&](int64_t row, int64_t column, int64_t n) {
     float* y = args.y + row * args.y_stride + column;
     const int64_t first_element = row * padded_size + column;
-    for (int64_t i = 0; i < n; i += kBlock) {
+    for (int64_t i = 0; i < n; i += kPhiloxWords) {
       const PhiloxWords words = philox(static_cast<uint64_t>(first_element + i) / 4, args.stream, draw, seed);
-      Vec value[4];
-      if constexpr (fn == RandomFn::kUniform) {
-        WEFT_UNROLL for (int j = 0; j < 4; j++) {
-          value[j] = at_most(unit(words.word[j]) * (args.b - args.a) + args.a, limit);
-        }
-      } else {
-        box_muller(words.word[0], words.word[1], value[0], value[1]);
-        box_muller(words.word[2], words.word[3], value[2], value[3]);
-        WEFT_UNROLL for (int j = 0; j < 4; j++) value[j] = value[j] * args.b + args.a;
-      }
-      to_element_order(value);
-      float block[kBlock];
-      const bool whole = n - i >= kBlock;
+      const Pair value = fn == RandomFn::kUniform ? uniform(words, args, limit) : normal(words, args);
+      float block[kPhiloxWords];
+      const bool whole = n - i >= kPhiloxWords;
       float* target = whole ? y + i : block;
-      WEFT_UNROLL for (int j = 0; j < 4; j++) store(target + j * kWidth, value[j]);
+      WEFT_UNROLL for (int j = 0; j < 2; j++) store(target + j * kWidth, value.part[j]);
       if (!whole) __builtin_memcpy(y + i, block, static_cast<uint64_t>(n - i) * sizeof(float));
     }
   });

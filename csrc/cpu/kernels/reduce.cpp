@@ -41,7 +41,9 @@ struct Reduction {
   __attribute__((always_inline)) void add_segment(const float* x, int64_t n) {
     int64_t i = 0;
     for (; i + 4 * kChunk <= n; i += 4 * kChunk) {
-      WEFT_UNROLL for (int j = 0; j < 4; j++) lanes[j] = combine<Op>(lanes[j], load_chunk(x + i + j * kChunk));
+      WEFT_UNROLL for (int j = 0; j < 4; j++) {
+        lanes[j] = combine<Op>(lanes[j], load_chunk(x + i + j * kChunk));
+      }
     }
     for (; i + kChunk <= n; i += kChunk) lanes[0] = combine<Op>(lanes[0], load_chunk(x + i));
     if (i < n) lanes[0] = combine<Op>(lanes[0], load_partial_chunk(x + i, n - i, Op::identity));
@@ -71,7 +73,9 @@ WEFT_INLINE double reduce_along(const float* x, const Strided<1>& axes) {
   if (axes.rank == 1) {
     reduction.add_run(x, axes.shape[0]);
   } else {
-    for_each_strided_run(axes, 0, 1, [&](const int64_t (&offset)[1], int64_t n) { reduction.add_run(x + offset[0], n); });
+    for_each_strided_run(axes, 0, 1, [&](const int64_t (&offset)[1], int64_t n) {
+      reduction.add_run(x + offset[0], n);
+    });
   }
   return reduction.result();
 }
@@ -89,7 +93,8 @@ double reduce_scattered(const float* x, const Strided<1>& axes) {
 // `chunks` * 16 neighbouring results at once, of which the last chunk may have only n_last elements. Rows are
 // added up in float32 by groups of 256, then the groups.
 template <class Op, int chunks>
-WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y, int64_t y_stride, int64_t n_last) {
+WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y, int64_t y_stride,
+                               int64_t n_last) {
   Chunk total[chunks], group[chunks];
   WEFT_UNROLL for (int j = 0; j < chunks; j++) total[j] = group[j] = broadcast_chunk(Op::identity);
   int64_t pending = 0;
@@ -99,7 +104,8 @@ WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y,
     for (int64_t i = 0; i < n; i++, row += stride) {
       WEFT_UNROLL for (int j = 0; j < chunks; j++) {
         const float* p = row + j * kChunk;
-        group[j] = combine<Op>(group[j], j < chunks - 1 ? load_chunk(p) : load_partial_chunk(p, n_last, Op::identity));
+        const Chunk next = j < chunks - 1 ? load_chunk(p) : load_partial_chunk(p, n_last, Op::identity);
+        group[j] = combine<Op>(group[j], next);
       }
       if (++pending == 256) {
         WEFT_UNROLL for (int j = 0; j < chunks; j++) {
@@ -171,7 +177,7 @@ void reduce_with(const ReduceArgs& args, int tile, int n_tiles) {
 int reduce_tiles(const ReduceArgs& args, int threads) {
   const int64_t kept = count_elements(args.kept_rank, args.kept_shape);
   const int64_t elements = kept * count_elements(args.reduced_rank, args.reduced_shape);
-  const int tiles = tiles_for(kNanosecondsPerElement * static_cast<double>(elements), threads);
+  const int tiles = tiles_for(kNanosecondsPerElement, elements, threads);
   return tiles < kept ? tiles : kept > 0 ? static_cast<int>(kept) : 1;
 }
 
@@ -195,7 +201,8 @@ WEFT_INLINE int32_t argmax_row(const float* x, int64_t n, bool smallest) {
   const float fill = smallest ? kInfinity : -kInfinity;
   const IntVec flip = broadcast_int(smallest ? INT32_MIN : 0);
   const auto load_flipped = [&](int64_t first) {
-    return map(load_partial_chunk(x + first, n - first, fill), [&](Vec v) { return (Vec)((IntVec)v ^ flip); });
+    const Chunk loaded = load_partial_chunk(x + first, n - first, fill);
+    return map(loaded, [&](Vec v) { return (Vec)((IntVec)v ^ flip); });
   };
   Chunk best = load_flipped(0);
   IntChunk index = map(chunk_index(0), [&](IntVec i) {
@@ -214,13 +221,13 @@ WEFT_INLINE int32_t argmax_row(const float* x, int64_t n, bool smallest) {
   const float largest = fold(best, Maximum{});
   const Vec all = broadcast(largest);
   return fold(map(index, best, [&](IntVec i, Vec v) {
-    return (v == all) | ((v != v) & (all != all)) ? i : broadcast_int(INT32_MAX);
+    return ((v == all) | ((v != v) & (all != all))) ? i : broadcast_int(INT32_MAX);
   }), SmallerInt{});
 }
 
 int argmax_tiles(const ArgmaxArgs& args, int threads) {
   const int64_t row_cost = 40 + args.row_size;
-  return tiles_for(kNanosecondsPerElement * 2 * static_cast<double>(args.rows * row_cost), threads);
+  return tiles_for(kNanosecondsPerElement * 2, args.rows * row_cost, threads);
 }
 
 void argmax_run(const ArgmaxArgs& args, int tile, int n_tiles) {

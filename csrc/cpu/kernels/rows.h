@@ -7,9 +7,10 @@
 
 namespace weft::WEFT_ISA {
 
-// The number of tiles for that much work: none below 5 us (a barrier costs about one), and a few for each
+// The number of tiles for that much work: one below 5 us (a barrier costs about one), else a few for each
 // thread so that they balance.
-WEFT_INLINE int tiles_for(double nanoseconds, int threads) {
+WEFT_INLINE int tiles_for(double nanoseconds_each, int64_t elements, int threads) {
+  const double nanoseconds = nanoseconds_each * static_cast<double>(elements);
   if (threads <= 1 || nanoseconds < 5000) return 1;
   const double pieces = nanoseconds / 2500;
   const int most = 4 * threads;
@@ -21,7 +22,8 @@ struct RowShape {
   int64_t rows, row_size;
   bool padded;
 };
-WEFT_INLINE RowShape row_shape(int64_t rows, int64_t row_size, int64_t stride_0, int64_t stride_1, int64_t stride_2) {
+WEFT_INLINE RowShape row_shape(int64_t rows, int64_t row_size, int64_t stride_0, int64_t stride_1,
+                               int64_t stride_2) {
   const int64_t padded_size = round_up(row_size, kChunk);
   if (stride_0 == stride_1 && stride_0 == stride_2) {
     if (stride_0 == row_size) return {1, rows * row_size, row_size % kChunk == 0};

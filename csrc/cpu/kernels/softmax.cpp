@@ -36,8 +36,27 @@ WEFT_INLINE Chunk exp_shifted(Chunk x, float shift) {
   return map(x, [=](Vec v) { return exp(v - shift); });
 }
 
+// Up to 16 rows of up to 16 classes, step by step for all of them: a single row is one long chain of
+// dependent instructions, and rows one after the other take up to 1.5 times as long.
+struct ShortRows {
+  float e[kChunk][kChunk];  // exp(x - shift), 0 behind the row
+  float shift[kChunk], sum[kChunk], inverse[kChunk];
+
+  void compute(const float* x, int64_t x_stride, int64_t row_size, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+      shift[i] = fold(load_partial_chunk(x + i * x_stride, row_size, -kInfinity), QuickMaximum{});
+    }
+    for (int64_t i = 0; i < n; i++) {
+      store_chunk(e[i], exp_shifted(load_partial_chunk(x + i * x_stride, row_size, -kInfinity), shift[i]));
+    }
+    for (int64_t i = 0; i < n; i++) sum[i] = fold(load_chunk(e[i]), Add{});
+    for (int64_t i = n; i < kChunk; i++) sum[i] = 1.0f;
+    store_chunk(inverse, map(load_chunk(sum), [](Vec v) { return 1.0f / v; }));
+  }
+};
+
 int softmax_tiles(const SoftmaxArgs& args, int threads) {
-  return tiles_for(0.6 * static_cast<double>(args.rows * round_up(args.row_size, kChunk)), threads);
+  return tiles_for(0.6, args.rows * round_up(args.row_size, kChunk), threads);
 }
 
 void softmax_row(const SoftmaxArgs& args, const float* x, float* y) {
@@ -64,36 +83,42 @@ void softmax_row(const SoftmaxArgs& args, const float* x, float* y) {
   }
 }
 
-// At most 16 classes.
-WEFT_INLINE void softmax_short_row(const SoftmaxArgs& args, const float* x, float* y) {
-  const Chunk z = load_partial_chunk(x, args.row_size, -kInfinity);
-  const float shift = fold(z, QuickMaximum{});
-  const Chunk e = exp_shifted(z, shift);
-  const float sum = fold(e, Add{});
+void softmax_short_rows(const SoftmaxArgs& args, int64_t first, int64_t n) {
+  const float* x = args.x + first * args.x_stride;
+  float* y = args.y + first * args.y_stride;
+  ShortRows rows;
+  rows.compute(x, args.x_stride, args.row_size, n);
   if (args.log) {
-    const Vec log_sum = log(broadcast(sum));
-    store_row_chunk(y, 0, args.row_size, args.y_stride, map(z, [=](Vec v) { return (v - shift) - log_sum; }));
+    float log_sum[kChunk];
+    store_chunk(log_sum, map(load_chunk(rows.sum), [](Vec v) { return log(v); }));
+    for (int64_t i = 0; i < n; i++) {
+      const Chunk z = load_partial_chunk(x + i * args.x_stride, args.row_size, 0.0f);
+      const Chunk value = map(z, [&](Vec v) { return (v - rows.shift[i]) - log_sum[i]; });
+      store_row_chunk(y + i * args.y_stride, 0, args.row_size, args.y_stride, value);
+    }
   } else {
-    const float inverse = 1.0f / sum;
-    store_row_chunk(y, 0, args.row_size, args.y_stride, map(e, [=](Vec v) { return v * inverse; }));
+    for (int64_t i = 0; i < n; i++) {
+      const Chunk value = map(load_chunk(rows.e[i]), [&](Vec v) { return v * rows.inverse[i]; });
+      store_row_chunk(y + i * args.y_stride, 0, args.row_size, args.y_stride, value);
+    }
   }
 }
 
 void softmax_run(const SoftmaxArgs& args, int tile, int n_tiles) {
   const Range rows = split(args.rows, 1, tile, n_tiles);
-  for (int64_t r = rows.begin; r < rows.end; r++) {
-    const float* x = args.x + r * args.x_stride;
-    float* y = args.y + r * args.y_stride;
-    if (args.row_size <= kChunk) {
-      softmax_short_row(args, x, y);
-    } else {
-      softmax_row(args, x, y);
+  if (args.row_size <= kChunk) {
+    for (int64_t r = rows.begin; r < rows.end; r += kChunk) {
+      softmax_short_rows(args, r, rows.end - r < kChunk ? rows.end - r : kChunk);
     }
+    return;
+  }
+  for (int64_t r = rows.begin; r < rows.end; r++) {
+    softmax_row(args, args.x + r * args.x_stride, args.y + r * args.y_stride);
   }
 }
 
 int softmax_grad_tiles(const SoftmaxGradArgs& args, int threads) {
-  return tiles_for(0.6 * static_cast<double>(args.rows * round_up(args.row_size, kChunk)), threads);
+  return tiles_for(0.6, args.rows * round_up(args.row_size, kChunk), threads);
 }
 
 void softmax_grad_run(const SoftmaxGradArgs& args, int tile, int n_tiles) {
@@ -109,7 +134,7 @@ void softmax_grad_run(const SoftmaxGradArgs& args, int tile, int n_tiles) {
         lanes = lanes + d;
       } else {
         const Chunk value = load_partial_chunk(y + column, n, 0.0f);
-        lanes = map(lanes, d, value, [](Vec sum, Vec a, Vec b) { return a * b + sum; });
+        lanes = map(lanes, d, value, [](Vec sum, Vec a, Vec b) { return multiply_add(a, b, sum); });
       }
     });
     const float sum = fold(lanes, Add{});
@@ -145,9 +170,10 @@ WEFT_INLINE Chunk truth_chunk(const SoftmaxCrossEntropyArgs& args, int64_t row, 
   return t;
 }
 
-// What a row's loss is made of: log(exp_sum) * truth_sum - expected, expected = sum of t*(x - maximum).
-struct RowLoss {
-  float exp_sum, truth_sum, expected;
+// What the losses of up to 16 rows are made of: log(sum) * truth_sum - expected, where expected is the sum of
+// t*(x - maximum). One vector logarithm serves them all.
+struct LossParts {
+  float sum[kChunk], truth_sum[kChunk], expected[kChunk];
 };
 
 // t * (x - maximum), 0 where t is 0 (even if x is -inf) and behind the row.
@@ -167,115 +193,107 @@ WEFT_INLINE Chunk only_first(Chunk t, int64_t n) {
 }
 
 WEFT_INLINE Chunk gradient(Chunk e, Chunk t, float scale, float dloss) {
-  return map(e, t, [=](Vec a, Vec b) { return (a * scale - b) * dloss; });
+  return map(e, t, [=](Vec a, Vec b) { return multiply_add(a, broadcast(scale), -b) * dloss; });
 }
 
-// At most 16 classes.
-template <Truth truth>
-WEFT_INLINE RowLoss short_row(const SoftmaxCrossEntropyArgs& args, int64_t row) {
-  const int64_t n = args.row_size;
-  const float* x = args.x + row * args.x_stride;
-  const Chunk z = load_partial_chunk(x, n, -kInfinity);
-  const float shift = fold(z, QuickMaximum{});
-  const Chunk e = exp_shifted(z, shift);
-  RowLoss loss = {fold(e, Add{}), 1.0f, 0.0f};
-  const Chunk t = truth_chunk<truth>(args, row, 0, n);
-  if constexpr (truth == Truth::kLabels) {
-    loss.expected = x[args.labels[row]] - shift;
-  } else {
-    loss.expected = fold(expected_terms(t, z, shift, n), Add{});
-    if (truth == Truth::kTargets) loss.truth_sum = fold(only_first(t, n), Add{});
-  }
-  if (args.dx) {
-    const float scale = 1.0f / loss.exp_sum * loss.truth_sum;
-    store_row_chunk(args.dx + row * args.dx_stride, 0, n, args.dx_stride, gradient(e, t, scale, args.dloss[row]));
-  }
-  return loss;
+WEFT_INLINE bool is_valid_label(const SoftmaxCrossEntropyArgs& args, int64_t row) {
+  return args.labels[row] >= 0 && args.labels[row] < args.row_size;
 }
 
-// dx, if there is one, holds the exponentials in between.
+// n <= 16 rows of at most 16 classes.
 template <Truth truth>
-RowLoss long_row(const SoftmaxCrossEntropyArgs& args, int64_t row) {
+void short_rows(const SoftmaxCrossEntropyArgs& args, int64_t first, int64_t n, LossParts& parts) {
+  ShortRows rows;
+  rows.compute(args.x + first * args.x_stride, args.x_stride, args.row_size, n);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t row = first + i;
+    const float* x = args.x + row * args.x_stride;
+    parts.sum[i] = rows.sum[i];
+    parts.truth_sum[i] = 1.0f;
+    if constexpr (truth == Truth::kLabels) {
+      parts.expected[i] = is_valid_label(args, row) ? x[args.labels[row]] - rows.shift[i] : 0.0f;
+    } else {
+      const Chunk t = truth_chunk<truth>(args, row, 0, args.row_size);
+      const Chunk z = load_partial_chunk(x, args.row_size, 0.0f);
+      parts.expected[i] = fold(expected_terms(t, z, rows.shift[i], args.row_size), Add{});
+      if (truth == Truth::kTargets) parts.truth_sum[i] = fold(only_first(t, args.row_size), Add{});
+    }
+  }
+  if (!args.dx) return;
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t row = first + i;
+    const Chunk t = truth_chunk<truth>(args, row, 0, args.row_size);
+    const float scale = rows.inverse[i] * parts.truth_sum[i];
+    store_row_chunk(args.dx + row * args.dx_stride, 0, args.row_size, args.dx_stride,
+                    gradient(load_chunk(rows.e[i]), t, scale, args.dloss[row]));
+  }
+}
+
+// One row of any length, part i of the losses; dx, if there is one, holds the exponentials in between.
+template <Truth truth>
+void long_row(const SoftmaxCrossEntropyArgs& args, int64_t row, int64_t i, LossParts& parts) {
   const float* x = args.x + row * args.x_stride;
   float* dx = args.dx ? args.dx + row * args.dx_stride : nullptr;
   const float shift = row_maximum(x, args.row_size);
-  RowLoss loss = {0.0f, 1.0f, truth == Truth::kLabels ? x[args.labels[row]] - shift : 0.0f};
-  Chunk exp_lanes = broadcast_chunk(0.0f), expected_lanes = exp_lanes, truth_lanes = exp_lanes;
+  const float label_score = truth == Truth::kLabels && is_valid_label(args, row) ? x[args.labels[row]] : 0.0f;
+  Chunk sum = broadcast_chunk(0.0f), expected = sum, truth_sum = sum;
   for_each_chunk(args.row_size, [&](int64_t column, int64_t n) {
     const Chunk z = load_partial_chunk(x + column, n, -kInfinity);
     if constexpr (truth != Truth::kLabels) {
       const Chunk t = truth_chunk<truth>(args, row, column, n);
-      expected_lanes = expected_lanes + expected_terms(t, z, shift, n);
-      if (truth == Truth::kTargets) truth_lanes = truth_lanes + only_first(t, n);
+      expected = expected + expected_terms(t, z, shift, n);
+      if (truth == Truth::kTargets) truth_sum = truth_sum + only_first(t, n);
     }
     const Chunk e = exp_shifted(z, shift);
-    exp_lanes = exp_lanes + e;
+    sum = sum + e;
     if (dx) store_row_chunk(dx, column, n, args.dx_stride, e);
   });
-  loss.exp_sum = fold(exp_lanes, Add{});
-  if (truth != Truth::kLabels) loss.expected = fold(expected_lanes, Add{});
-  if (truth == Truth::kTargets) loss.truth_sum = fold(truth_lanes, Add{});
-  if (dx) {
-    const float scale = 1.0f / loss.exp_sum * loss.truth_sum, dloss = args.dloss[row];
-    for_each_chunk(args.row_size, [&](int64_t column, int64_t n) {
-      const Chunk e = load_partial_chunk(dx + column, n, 0.0f);
-      const Chunk t = truth_chunk<truth>(args, row, column, n);
-      store_row_chunk(dx, column, n, args.dx_stride, gradient(e, t, scale, dloss));
-    });
-  }
-  return loss;
+  parts.sum[i] = fold(sum, Add{});
+  parts.expected[i] = truth == Truth::kLabels ? label_score - shift : fold(expected, Add{});
+  parts.truth_sum[i] = truth == Truth::kTargets ? fold(truth_sum, Add{}) : 1.0f;
+  if (!dx) return;
+  const float scale = 1.0f / parts.sum[i] * parts.truth_sum[i], dloss = args.dloss[row];
+  for_each_chunk(args.row_size, [&](int64_t column, int64_t n) {
+    const Chunk e = load_partial_chunk(dx + column, n, 0.0f);
+    const Chunk t = truth_chunk<truth>(args, row, column, n);
+    store_row_chunk(dx, column, n, args.dx_stride, gradient(e, t, scale, dloss));
+  });
 }
 
-// Several tiles may find this at a time; all of them write the same.
-WEFT_INLINE void check_losses(const float* loss, int64_t n, StepState* state) {
-  for (int64_t i = 0; i < n; i++) {
-    if (!(__builtin_fabsf(loss[i]) <= __FLT_MAX__)) __atomic_store_n(&state->abort_step, 1u, __ATOMIC_RELAXED);
-  }
-}
-
-// Rows go in groups of 16, so that one vector logarithm serves them all.
-template <Truth truth, bool is_short>
+template <Truth truth>
 void cross_entropy_rows(const SoftmaxCrossEntropyArgs& args, Range rows) {
   for (int64_t first = rows.begin; first < rows.end; first += kChunk) {
     const int64_t n = rows.end - first < kChunk ? rows.end - first : kChunk;
-    float exp_sum[kChunk], truth_sum[kChunk], expected[kChunk];
-    for (int64_t i = 0; i < n; i++) {
+    LossParts parts;
+    if (args.row_size <= kChunk) {
+      short_rows<truth>(args, first, n, parts);
+    } else {
+      for (int64_t i = 0; i < n; i++) long_row<truth>(args, first + i, i, parts);
+    }
+    for (int64_t i = 0; i < n && truth != Truth::kTargets; i++) {
       const int64_t row = first + i;
-      RowLoss loss = {1.0f, 1.0f, kNaN};
-      const bool valid = truth == Truth::kTargets || (args.labels[row] >= 0 && args.labels[row] < args.row_size);
-      if (valid) {
-        loss = is_short ? short_row<truth>(args, row) : long_row<truth>(args, row);
-      } else if (args.dx) {
-        for (int64_t c = 0; c < args.row_size; c++) args.dx[row * args.dx_stride + c] = 0.0f;
-      }
-      exp_sum[i] = loss.exp_sum;
-      truth_sum[i] = loss.truth_sum;
-      expected[i] = loss.expected;
+      if (is_valid_label(args, row)) continue;
+      parts.expected[i] = kNaN;
+      for (int64_t c = 0; c < args.row_size && args.dx; c++) args.dx[row * args.dx_stride + c] = 0.0f;
     }
     if (!args.loss) continue;
-    const Chunk log_sum = map(load_partial_chunk(exp_sum, n, 1.0f), [](Vec v) { return log(v); });
+    const Chunk log_sum = map(load_partial_chunk(parts.sum, n, 1.0f), [](Vec v) { return log(v); });
+    const Chunk truth_sum = load_partial_chunk(parts.truth_sum, n, 1.0f);
+    const Chunk expected = load_partial_chunk(parts.expected, n, 0.0f);
     store_partial_chunk(args.loss + first, n,
-                        map(log_sum, load_partial_chunk(truth_sum, n, 1.0f), load_partial_chunk(expected, n, 0.0f),
-                            [](Vec a, Vec b, Vec c) { return a * b - c; }));
-    if (args.state) check_losses(args.loss + first, n, args.state);
+                        map(log_sum, truth_sum, expected, [](Vec a, Vec b, Vec c) { return a * b - c; }));
   }
 }
 
 int cross_entropy_tiles(const SoftmaxCrossEntropyArgs& args, int threads) {
-  return tiles_for(0.6 * static_cast<double>(args.rows * round_up(args.row_size, kChunk)), threads);
-}
-
-template <Truth truth>
-void cross_entropy_run_with(const SoftmaxCrossEntropyArgs& args, Range rows) {
-  if (args.row_size <= kChunk) return cross_entropy_rows<truth, true>(args, rows);
-  cross_entropy_rows<truth, false>(args, rows);
+  return tiles_for(0.6, args.rows * round_up(args.row_size, kChunk), threads);
 }
 
 void cross_entropy_run(const SoftmaxCrossEntropyArgs& args, int tile, int n_tiles) {
   const Range rows = split(args.rows, 1, tile, n_tiles);
-  if (!args.labels) return cross_entropy_run_with<Truth::kTargets>(args, rows);
-  if (args.smoothing != 0.0f) return cross_entropy_run_with<Truth::kSmoothedLabels>(args, rows);
-  cross_entropy_run_with<Truth::kLabels>(args, rows);
+  if (!args.labels) return cross_entropy_rows<Truth::kTargets>(args, rows);
+  if (args.smoothing != 0.0f) return cross_entropy_rows<Truth::kSmoothedLabels>(args, rows);
+  cross_entropy_rows<Truth::kLabels>(args, rows);
 }
 
 }  // namespace

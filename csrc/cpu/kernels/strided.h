@@ -29,7 +29,8 @@ WEFT_INLINE void swap_axes(Strided<operands>& s, int i, int j) {
 
 // Drops axes of extent 1 and merges neighbours.
 template <int operands>
-static Strided<operands> merge_axes(int rank, const int64_t* shape, const int64_t* const (&stride)[operands]) {
+static Strided<operands> merge_axes(int rank, const int64_t* shape,
+                                    const int64_t* const (&stride)[operands]) {
   Strided<operands> s;
   int n = 0;
   for (int axis = 0; axis < rank; axis++) {
@@ -62,8 +63,8 @@ WEFT_INLINE void lengthen_runs(Strided<operands>& s) {
   if (s.shape[longest] >= 4 * s.shape[last]) swap_axes(s, longest, last);
 }
 
-// body(offsets, n) for each run of a tile: offsets[o] is where operand o's run of n elements begins. Tiles are
-// cut at multiples of `unit` elements of the innermost axis.
+// body(offsets, n) for each run of a tile: offsets[o] is where operand o's run of n elements begins. Tiles
+// are cut at multiples of `unit_size` elements of the innermost axis.
 template <int unit_size = kChunk, int operands, class Body>
 WEFT_INLINE void for_each_strided_run(const Strided<operands>& s, int tile, int n_tiles, Body body) {
   const int last = s.rank - 1;

@@ -42,7 +42,8 @@ struct Walk {
   int64_t left, inner, outer_index, inner_index;
 };
 WEFT_INLINE Walk walk(Range units, int64_t inner) {
-  return {units.end - units.begin, inner, inner > 0 ? units.begin / inner : 0, inner > 0 ? units.begin % inner : 0};
+  const int64_t row = larger(1, inner);
+  return {units.end - units.begin, inner, units.begin / row, units.begin % row};
 }
 WEFT_INLINE void advance(Walk& at) {
   at.left--;

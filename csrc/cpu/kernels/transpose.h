@@ -10,8 +10,8 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// The halves of pairs of rows are exchanged at distance 1, 2, 4 and 8: after the step of distance d, row i
-// holds, for every bit of d, what the row across the diagonal held.
+// Rows are interleaved in pairs, then pairs of pairs, and then 128-bit lanes change places: log2(kWidth)
+// rounds of one shuffle a row.
 #define WEFT_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 
 // r[i][j] <-> r[j][i], kWidth rows of kWidth.
@@ -24,17 +24,18 @@ WEFT_INLINE void transpose_square(Vec (&r)[kWidth]) {
   }
   WEFT_UNROLL for (int i = 0; i < 16; i += 4) {
     WEFT_UNROLL for (int h = 0; h < 2; h++) {
-      r[i + 2 * h] = WEFT_SHUFFLE(t[i + h], t[i + 2 + h], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
-      r[i + 2 * h + 1] =
-          WEFT_SHUFFLE(t[i + h], t[i + 2 + h], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+      const Vec a = t[i + h], b = t[i + 2 + h];
+      r[i + 2 * h] = WEFT_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+      r[i + 2 * h + 1] = WEFT_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
     }
   }
   // Now r[4g + q] holds, in its four 128-bit lanes, columns q, 4+q, 8+q, 12+q of the rows 4g .. 4g+3.
   WEFT_UNROLL for (int q = 0; q < 4; q++) {
-    const Vec a = WEFT_SHUFFLE(r[q], r[q + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
-    const Vec b = WEFT_SHUFFLE(r[q], r[q + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
-    const Vec c = WEFT_SHUFFLE(r[q + 8], r[q + 12], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
-    const Vec d = WEFT_SHUFFLE(r[q + 8], r[q + 12], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    const Vec e = r[q], f = r[q + 4], g = r[q + 8], h = r[q + 12];
+    const Vec a = WEFT_SHUFFLE(e, f, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    const Vec b = WEFT_SHUFFLE(e, f, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    const Vec c = WEFT_SHUFFLE(g, h, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    const Vec d = WEFT_SHUFFLE(g, h, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
     t[q] = WEFT_SHUFFLE(a, c, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
     t[q + 4] = WEFT_SHUFFLE(b, d, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
     t[q + 8] = WEFT_SHUFFLE(a, c, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
@@ -70,10 +71,12 @@ WEFT_INLINE void transpose_square(Vec (&r)[kWidth]) {
 }
 #undef WEFT_SHUFFLE
 
-// y = x^T of one 16x16 block, `rows` of whose rows are written: y[r*y_stride + c] = use(r, c, x[c*x_stride + r]),
-// where `use` takes and gives a Vec of the columns c .. c+kWidth-1.
+// y = x^T of one 16x16 block, of which `rows` rows are written:
+// y[r*y_stride + c] = use(r, c, x[c*x_stride + r]), where `use` takes and gives a Vec of the
+// columns c .. c+kWidth-1.
 template <class Use>
-WEFT_INLINE void transpose_block(const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, Use use) {
+WEFT_INLINE void transpose_block(const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows,
+                                 Use use) {
   for (int64_t r = 0; r < rows; r += kWidth) {
     const int64_t count = rows - r < kWidth ? rows - r : kWidth;
     for (int64_t c = 0; c < kPanel; c += kWidth) {

@@ -148,7 +148,7 @@ void unary_grad_apply(const UnarySpec& spec, const float* dy, const float* saved
 namespace {
 
 int unary_tiles(const UnaryArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void unary_run(const UnaryArgs& args, int tile, int n_tiles) {
@@ -167,14 +167,16 @@ void unary_run(const UnaryArgs& args, int tile, int n_tiles) {
 }
 
 int unary_grad_tiles(const UnaryGradArgs& args, int threads) {
-  return tiles_for(kNanosecondsPerElement * static_cast<double>(args.rows * args.row_size), threads);
+  return tiles_for(kNanosecondsPerElement, args.rows * args.row_size, threads);
 }
 
 void unary_grad_run(const UnaryGradArgs& args, int tile, int n_tiles) {
-  const RowShape shape = row_shape(args.rows, args.row_size, args.dy_stride, args.saved_stride, args.dx_stride);
+  const RowShape shape =
+      row_shape(args.rows, args.row_size, args.dy_stride, args.saved_stride, args.dx_stride);
   for_each_run(shape, tile, n_tiles, [&](int64_t row, int64_t column, int64_t n) {
     const float* dy = args.dy + row * args.dy_stride + column;
-    const float* saved = args.saved ? args.saved + row * args.saved_stride + column : dy;  // identity needs none
+    // identity needs no saved value
+    const float* saved = args.saved ? args.saved + row * args.saved_stride + column : dy;
     float* dx = args.dx + row * args.dx_stride + column;
     const int64_t whole = n / kChunk * kChunk;
     unary_grad_apply(args.spec, dy, saved, dx, whole);

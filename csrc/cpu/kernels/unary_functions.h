@@ -1,5 +1,5 @@
-// One small function for each UnaryFn, and one for each derivative: y = f(x, c) and dx = f_grad(dy, saved, c),
-// where `saved` is the value for identity to step, else the argument. c holds the constants of UnarySpec.
+// One small function for each UnaryFn, and one for each derivative: y = f(x, c), dx = f_grad(dy, saved, c);
+// `saved` is the value for identity to step, else the argument. c holds the constants of UnarySpec.
 // Where a product like x * 0 would make NaN of an infinity, x is first limited to where the limit is reached.
 #pragma once
 
@@ -61,7 +61,9 @@ WEFT_INLINE Vec softsign_grad(Vec dy, Vec y, Constants) {
 WEFT_INLINE Vec exp(Vec x, Constants) { return exp(x); }
 WEFT_INLINE Vec exp_grad(Vec dy, Vec y, Constants) { return dy * y; }
 
-WEFT_INLINE Vec hard_sigmoid(Vec x, Constants) { return at_most(at_least(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f); }
+WEFT_INLINE Vec hard_sigmoid(Vec x, Constants) {
+  return at_most(at_least(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f);
+}
 WEFT_INLINE Vec hard_sigmoid_grad(Vec dy, Vec y, Constants) {
   return select((y <= 0.0f) | (y >= 1.0f), Vec{}, dy * (1.0f / 6.0f));
 }

@@ -64,56 +64,55 @@ struct Variable {
 template <UpdateRule rule>
 WEFT_INLINE void apply_rule(const RuleConstants& c, const Variable& variable, int64_t at, Vec g) {
   float* const w = variable.w + at;
-  const Vec value = load(w);
+  float* const slot0 = variable.slot0 + at;
   if constexpr (rule == UpdateRule::kSgd) {
-    store(w, value - c.step * g);
+    store(w, load(w) - c.step * g);
   } else if constexpr (rule == UpdateRule::kMomentum) {
-    const Vec momentum = c.p0 * load(variable.slot0 + at) - rounded(c.step * g);
-    store(variable.slot0 + at, momentum);
-    store(w, value + momentum);
+    const Vec momentum = c.p0 * load(slot0) - rounded(c.step * g);
+    store(slot0, momentum);
+    store(w, load(w) + momentum);
   } else if constexpr (rule == UpdateRule::kNesterov) {
     const Vec descent = rounded(c.step * g);
-    const Vec momentum = c.p0 * load(variable.slot0 + at) - descent;
-    store(variable.slot0 + at, momentum);
-    store(w, value + (c.p0 * momentum - descent));
+    const Vec momentum = c.p0 * load(slot0) - descent;
+    store(slot0, momentum);
+    store(w, load(w) + (c.p0 * momentum - descent));
   } else if constexpr (rule == UpdateRule::kAdam || rule == UpdateRule::kAmsgrad) {
-    Vec mean = load(variable.slot0 + at), square = load(variable.slot1 + at);
-    mean = c.rate0 * (g - mean) + mean;
+    Vec square = load(variable.slot1 + at);
     square = c.rate1 * (g * g - square) + square;
-    store(variable.slot0 + at, mean);
     store(variable.slot1 + at, square);
     if constexpr (rule == UpdateRule::kAmsgrad) {
       const Vec largest = load(variable.slot2 + at);
       square = square <= largest ? largest : square;  // NaN, once in, stays
       store(variable.slot2 + at, square);
     }
-    store(w, value - c.step * mean / (square_root(square) + c.epsilon));
+    const Vec denominator = square_root(square) + c.epsilon;
+    Vec mean = load(slot0);
+    mean = c.rate0 * (g - mean) + mean;
+    store(slot0, mean);
+    const Vec descent = c.step * mean / denominator;
+    store(w, load(w) - descent);
   } else if constexpr (rule == UpdateRule::kAdagrad) {
-    const Vec sum = g * g + load(variable.slot0 + at);
-    store(variable.slot0 + at, sum);
-    store(w, value - c.step * g / square_root(sum + c.epsilon));
+    const Vec sum = g * g + load(slot0);
+    store(slot0, sum);
+    const Vec descent = c.step * g / square_root(sum + c.epsilon);
+    store(w, load(w) - descent);
   } else {
-    constexpr bool kCentered =
-        rule == UpdateRule::kRmspropCentered || rule == UpdateRule::kRmspropCenteredMomentum;
-    constexpr bool kHasMomentum =
-        rule == UpdateRule::kRmspropMomentum || rule == UpdateRule::kRmspropCenteredMomentum;
-    Vec square = load(variable.slot0 + at);
+    Vec square = load(slot0);
     square = c.rate0 * (g * g - square) + square;
-    store(variable.slot0 + at, square);
-    Vec variance = square;
-    if constexpr (kCentered) {
+    store(slot0, square);
+    if constexpr (rule == UpdateRule::kRmspropCentered || rule == UpdateRule::kRmspropCenteredMomentum) {
       Vec mean = load(variable.slot1 + at);
       mean = c.rate0 * (g - mean) + mean;
       store(variable.slot1 + at, mean);
-      variance = square - mean * mean;
+      square = square - mean * mean;
     }
-    Vec descent = c.step * g / square_root(variance + c.epsilon);
-    if constexpr (kHasMomentum) {
-      float* const slot = (kCentered ? variable.slot2 : variable.slot1) + at;
+    Vec descent = c.step * g / square_root(square + c.epsilon);
+    if constexpr (rule == UpdateRule::kRmspropMomentum || rule == UpdateRule::kRmspropCenteredMomentum) {
+      float* const slot = (rule == UpdateRule::kRmspropMomentum ? variable.slot1 : variable.slot2) + at;
       descent = c.p1 * load(slot) + descent;
       store(slot, descent);
     }
-    store(w, value - descent);
+    store(w, load(w) - descent);
   }
 }
 
@@ -122,7 +121,8 @@ WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
   return spec.grad_scale || spec.clip_value > 0 || spec.l1 != 0 || spec.l2 != 0 || spec.scalars[1] != 1.0f;
 }
 
-// grad *= *grad_scale, clipped, plus the regularizers' gradient; w *= 1 - lr*weight_decay. n is a multiple of 16.
+// grad *= *grad_scale, clipped, plus the regularizers' gradient; w *= 1 - lr*weight_decay.
+// n is a multiple of 16.
 [[maybe_unused]] void prepare_update(const UpdateSpec& spec, float* grad, float* w, int64_t n) {
   const Vec scale = broadcast(spec.grad_scale ? *spec.grad_scale : 1.0f);
   const Vec limit = broadcast(spec.clip_value > 0 ? spec.clip_value : __builtin_inff());
@@ -139,13 +139,15 @@ WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
 }
 
 template <UpdateRule rule>
-void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad, int64_t n) {
+void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad,
+                       int64_t n) {
   const RuleConstants constants = rule_constants(spec);
   for (int64_t i = 0; i < n; i += kWidth) apply_rule<rule>(constants, variable, at + i, load(grad + i));
 }
 
 // Elements [at, at + n) of a variable updated from their prepared gradient; n is a multiple of 16.
-[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad, int64_t n) {
+[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad,
+                                   int64_t n) {
   const Variable variable = {w, spec.slot0, spec.slot1, spec.slot2};
   switch (spec.rule) {
     case UpdateRule::kNone: return;

@@ -19,6 +19,18 @@ static constexpr float kNaN = __builtin_nanf("");
 static constexpr float kFloatMax = 3.402823466e38f;
 static constexpr float kLn2 = 0.693147180559945f;
 
+// a*b + c, fused wherever there is an FMA. Plain expressions are fused by the compiler too; this is for those
+// that it might not: chains of sums (tuning flags of newer compilers) and terms that it could mask instead.
+WEFT_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
 WEFT_INLINE Vec select(IntVec mask, Vec a, Vec b) { return mask ? a : b; }
 WEFT_INLINE Vec absolute(Vec x) { return (Vec)((IntVec)x & 0x7fffffff); }
 WEFT_INLINE Vec copy_sign(Vec magnitude, Vec sign) {
@@ -139,9 +151,9 @@ struct LogParts {
 };
 WEFT_INLINE LogParts log_parts(Vec x) {
   const IntVec denormal = x < 0x1p-126f;
-  const IntVec bits = (IntVec)select(denormal, x * 0x1p23f, x);
-  const IntVec exponent = (bits - 0x3f3504f3) >> 23;  // the bits of sqrt(1/2)
-  const Vec mantissa = (Vec)(bits - (exponent << 23));
+  const UIntVec bits = (UIntVec)select(denormal, x * 0x1p23f, x);
+  const IntVec exponent = (IntVec)(bits - 0x3f3504f3u) >> 23;  // the bits of sqrt(1/2)
+  const Vec mantissa = (Vec)(bits - ((UIntVec)exponent << 23));
   return {__builtin_convertvector(exponent - (denormal & 23), Vec), mantissa - 1.0f};
 }
 WEFT_INLINE Vec log_of_parts(LogParts l) {
@@ -234,7 +246,8 @@ WEFT_INLINE Vec sin_of_quadrant(Vec r, IntVec quadrant) {
 
 // Too large for the reduction below in float32; rare, so the C library may do it.
 static __attribute__((noinline)) float sin_of_large(float x, int quadrant) {
-  return static_cast<float>(quadrant ? __builtin_cos(static_cast<double>(x)) : __builtin_sin(static_cast<double>(x)));
+  const double wide = x;
+  return static_cast<float>(quadrant ? __builtin_cos(wide) : __builtin_sin(wide));
 }
 // sin(x + quadrant*pi/2) for quadrant 0 or 1.
 WEFT_INLINE Vec sin_shifted(Vec x, int quadrant) {

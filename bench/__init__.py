@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks of weft and its peers; see docs/benchmarking.md."""

@@ -1,0 +1,71 @@
+"""JAX, a whole epoch in one jitted call: shuffle, lax.scan over the steps, the last small batch."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench.data import Data, Floats
+from bench.peers import Array, OneRow, jax_common
+from bench.peers.jax_common import Tree
+from bench.workloads import PREDICT_BATCH, Workload
+
+
+class JaxScan:
+    mode = "lax.scan over the epoch, donated state"
+
+    def __init__(self, workload: Workload, data: Data) -> None:
+        jax_common.set_up()
+        images, batch = len(data.x_train), workload.batch
+        self.x, self.y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+        parameters = jax_common.initial_parameters(workload)
+        state = jax_common.initial_state(workload.optimizer, parameters)
+        self.carry: Tree = (parameters, state, jax.random.key(1))
+        loss = partial(jax_common.loss, workload)
+
+        def epoch(carry: Tree, x: jax.Array, y: jax.Array) -> Tree:
+            def step(carry: Tree, index: jax.Array) -> tuple[Tree, None]:
+                parameters, state, key = carry
+                key, mask_key = jax.random.split(key)
+                gradients = jax.grad(loss)(parameters, x[index], y[index], mask_key)
+                new = jax_common.update(workload.optimizer, parameters, gradients, state)
+                return (*new, key), None
+
+            parameters, state, key = carry
+            key, order_key = jax.random.split(key)
+            order = jax.random.permutation(order_key, images)
+            full = images // batch * batch
+            carry = (parameters, state, key)
+            carry, _ = jax.lax.scan(step, carry, order[:full].reshape(-1, batch))
+            if full < images:
+                carry, _ = step(carry, order[full:])
+            return carry
+
+        def predict(parameters: Tree, x: jax.Array) -> jax.Array:
+            forward = partial(jax_common.forward, workload, parameters)
+            full = len(x) // PREDICT_BATCH * PREDICT_BATCH
+            blocks = x[:full].reshape(-1, PREDICT_BATCH, *x.shape[1:])
+            scores = jax.lax.map(forward, blocks)
+            scores = scores.reshape(full, scores.shape[-1])
+            return jnp.concatenate([scores, forward(x[full:])]) if full < len(x) else scores
+
+        self.epoch = jax.jit(epoch, donate_argnums=0)
+        self.forward = jax.jit(predict)
+
+    def train(self, epochs: int) -> None:
+        for _ in range(epochs):
+            self.carry = self.epoch(self.carry, self.x, self.y)
+        jax.block_until_ready(self.carry)
+
+    def predict(self, x: Floats) -> Array:
+        return np.asarray(self.forward(self.carry[0], x))
+
+    def one_row(self) -> dict[str, OneRow]:
+        return {}  # the same as jax_step's
+
+
+def build(workload: Workload, data: Data, threads: int, name: str) -> JaxScan:
+    return JaxScan(workload, data)

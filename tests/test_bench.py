@@ -1,0 +1,243 @@
+"""The benchmarks' own arithmetic: workloads, statistics, tables, goals. Nothing is timed here."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# bench/ belongs to the checkout, not to the installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import data, gate, gemm, machine, report, stats, train
+from bench.peers import PEERS, fastest
+from bench.stats import Block, summarise
+from bench.workloads import WORKLOADS, Unsupported
+
+# --- workloads ---
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("W1", [784 * 10]),
+        ("W2", [784 * 50, 50 * 10]),
+        ("W5", [784 * 500, 500 * 500, 500 * 10]),
+        ("W6", [784 * 512, 512 * 512, 512 * 512, 512 * 10]),
+        ("W8", [784 * 2500, 2500 * 2000, 2000 * 1500, 1500 * 1000, 1000 * 500, 500 * 10]),
+    ],
+)
+def test_useful_flops(name: str, weights: list[int]) -> None:
+    workload = WORKLOADS[name]
+    assert workload.predict_flops == 2 * sum(weights)
+    assert workload.train_flops == 6 * sum(weights) - 2 * weights[0]
+
+
+def test_workloads_are_the_eight_agreed_on() -> None:
+    assert list(WORKLOADS) == [f"W{index}" for index in range(1, 9)]
+    assert WORKLOADS["W1"].title == "784-10 SGD nesterov b50"
+    assert WORKLOADS["W6"].title == "784-512-512-512-10 drop 0.2 RMSprop b128"
+    assert WORKLOADS["W7"].title == "784-512-512-10 Adam b32"
+    assert WORKLOADS["W8"].title == "784-2500-2000-1500-1000-500-10 SGD b128"
+    assert [w.images for w in WORKLOADS.values()] == [6000] * 5 + [60000] * 2 + [6400]
+
+
+def test_data_is_scaled_and_cut(tmp_path: Path) -> None:
+    images = np.full((6000, 28, 28), 255, np.uint8)
+    labels = np.zeros(6000, np.uint8)
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:20], y_test=labels[:20])
+    loaded = data.load(WORKLOADS["W1"], path)
+    assert loaded.x_train.shape == (6000, 784)
+    assert loaded.x_train.dtype == np.float32
+    assert loaded.x_train.max() == 1.0
+    assert loaded.x_test.shape == (20, 784)
+    with pytest.raises(ValueError, match="W7 needs 60000 images, got 6000"):
+        data.load(WORKLOADS["W7"], path)
+
+
+# --- statistics ---
+
+
+def blocks(*rates: float, **around: float) -> list[Block]:
+    return [Block(seconds=1.0, images=int(rate), **around) for rate in rates]
+
+
+def test_noisy_blocks_are_left_out_where_three_remain() -> None:
+    quiet = blocks(100, 110, 120, peak_before=95.0, peak_after=100.0)
+    slow_peak = blocks(50, peak_before=80.0, peak_after=100.0)
+    foreign = blocks(60, peak_before=100.0, peak_after=100.0, foreign=0.2)
+    stolen = blocks(70, peak_before=100.0, peak_after=100.0, steal=0.1)
+    summary = summarise([*quiet, *slow_peak, *foreign, *stolen], best_peak=100.0)
+    assert summary == stats.Summary(110.0, 100.0, 120.0, used=3, total=6, clean=True)
+
+
+def test_all_blocks_count_where_too_few_are_quiet() -> None:
+    mixed = [*blocks(100, 110), *blocks(50, foreign=0.5)]
+    summary = summarise(mixed, best_peak=None)
+    assert (summary.median, summary.low, summary.clean) == (100.0, 50.0, False)
+    assert report.rate_cell(summary).endswith("~")
+
+
+def test_blocks_survive_json() -> None:
+    block = Block(0.5, 3000, 99.0, 98.0, 0.01, 0.0)
+    assert block.to_json()["images_per_second"] == 6000.0
+    assert Block.from_json(block.to_json()) == block
+
+
+def test_ratios_of_medians_and_of_bests() -> None:
+    fast, slow = summarise(blocks(300, 400, 500), None), summarise(blocks(100, 200, 400), None)
+    assert fast.ratio_to(slow) == (2.0, 1.25)
+
+
+def test_means_and_peaks() -> None:
+    assert stats.geometric_mean([1.0, 4.0]) == pytest.approx(2.0)
+    with pytest.raises(ValueError, match="at least one"):
+        stats.geometric_mean([])
+    assert stats.typical_peak([100.0, 98.0, 97.0, 50.0]) == 98.0
+    assert stats.typical_peak([]) is None
+
+
+def test_load_shares() -> None:
+    before, after = machine.CpuTimes(10.0, 1.0), machine.CpuTimes(12.0, 1.2)
+    assert machine.load_shares(before, after, wall=1.0, own=1.8, cpus=2) == (0.1, 0.1)
+    assert machine.load_shares(before, after, wall=1.0, own=2.5, cpus=2)[0] == 0.0
+
+
+# --- peers ---
+
+
+def test_the_fastest_mode_wins_and_a_failing_one_is_passed_over() -> None:
+    work = {"slow": 20_000, "quick": 20}
+
+    def run(choice: str) -> None:
+        if choice == "broken":
+            raise RuntimeError("not on this machine")
+        sum(range(work[choice]))
+
+    assert fastest(["slow", "broken", "quick"], run, seconds=0.002) == "quick"
+    with pytest.raises(Unsupported, match="not on this machine"):
+        fastest(["broken", "broken"], run, seconds=0.001)
+
+
+def test_every_peer_has_its_module() -> None:
+    folder = machine.ROOT / "bench" / "peers"
+    for spec in PEERS.values():
+        assert (folder / f"{spec.module}.py").exists(), spec.name
+    assert PEERS["weft"].requires == ("weft",)
+
+
+# --- command lines ---
+
+
+def test_train_arguments() -> None:
+    options = train.parse_arguments(["--workloads", "W1,W6", "--peers", "weft,sklearn"])
+    assert options.workloads == ["W1", "W6"]
+    assert options.peers == ["weft", "sklearn"]
+    assert (options.threads, options.blocks) == (2, 5)
+    assert train.parse_arguments([]).peers == list(PEERS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workloads", "W99"], "unknown workload W99; known: W1, W2"),
+        (["--peers", "theano"], "unknown peer theano"),
+        (["--workloads", "W1", "--one-row"], "--one-row needs W2"),
+        (["--threads", "0"], "must be positive"),
+    ],
+)
+def test_train_rejects(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train.parse_arguments(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_gemm_shapes() -> None:
+    assert gemm.parse_shape("128x784x512") == (128, 784, 512)
+    for bad in ("128x784", "0x1x1", "axbxc"):
+        with pytest.raises(ValueError, match="MxKxN"):
+            gemm.parse_shape(bad)
+
+
+# --- tables and goals ---
+
+
+def entry(*rates: float) -> dict[str, Any]:
+    return {"mode": "defaults", "blocks": [block.to_json() for block in blocks(*rates)]}
+
+
+def results(**training: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "date": "2000-01-01", "commit": "unknown", "machine": machine.describe([0]),
+        "versions": {"numpy": np.__version__}, "threads": 2, "left_out": {"jax_step": "absent"},
+        "training": training, "predict": {}, "peak": {"best": None, "typical": 100.0},
+        "one_row": {"weft": {"predict_on_batch": {"median_us": 9.5, "min_us": 9.0}}},
+    }  # fmt: skip
+
+
+def test_markdown_table() -> None:
+    found = results(W1={"weft": entry(2000, 2000, 2000), "sklearn": entry(1000, 900, 1100)})
+    text = report.to_markdown(found)
+    assert "| W1 784-10 SGD nesterov b50 | 2,000 (2,000..2,000) | 1,000 (900..1,100) |" in text
+    assert "| W1 | 2.00 (1.82) |" in text
+    assert "jax_step: absent" in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| W1 784")}
+    header = next(line for line in text.splitlines() if line.startswith("| workload"))
+    assert widths == {header.count("|")}
+
+
+def test_peak_share_counts_useful_flops() -> None:
+    summary = summarise(blocks(1000, 1000, 1000), None)
+    assert report.peak_share(summary, flops=50_000_000, peak=100.0) == "50.0"
+    assert report.peak_share(summary, flops=1, peak=None) == "-"
+
+
+def test_goals_take_the_lesser_ratio() -> None:
+    peers = {
+        "weft": summarise(blocks(400, 400, 400), None),
+        "torch_eager": summarise(blocks(100, 100, 300), None),
+        "jax_scan": summarise(blocks(200, 200, 200), None),
+    }
+    least = gate.lesser_ratio(peers)
+    assert least is not None
+    assert least[0] == pytest.approx(4 / 3)
+    assert least[1] == "torch_eager"
+    assert gate.lesser_ratio(peers, ("jax_scan",)) == (2.0, "jax_scan")
+    assert gate.lesser_ratio({"weft": peers["weft"]}) is None
+
+
+def test_goals_are_met_failed_or_not_measured() -> None:
+    everything = {
+        name: {
+            "weft": entry(*[3100] * 3),
+            "torch_eager": entry(*[1000] * 3),
+            "keras_torch": entry(*[100] * 3),
+        }
+        for name in WORKLOADS
+    }
+    text = report.gate_to_text(results(**everything))
+    assert "- met: training 1.3x the best peer [W1 3.10 torch_eager" in text
+    assert "- met: training 3.0x Keras on PyTorch" in text
+    assert "- not measured: predict" in text
+    assert "- met: one row under 20 us [9.5 us]" in text
+    assert "- NOT MET: training W4-W8 at 75% of the FMA peak" in text
+    partial = report.gate_to_text(results(W1=everything["W1"]))
+    assert "- not measured: training 1.3x the best peer [W1 3.10 torch_eager, W2 -" in partial
+    assert re.search(r"not measured: training 1\.9x .*over 1 workloads", partial)
+
+
+def test_gemm_table_and_goals() -> None:
+    rates = {"forward": [96.0] * 3, "grad_input": [97.0] * 3, "grad_kernel": [80.0] * 3}
+    result = {"gflops": {"128x784x512": rates}, "clean": {}, "peak": 100.0}
+    found = {"threads": 1, "isa": {"avx2": result}}
+    assert "| 128x784x512 | 96.0 | 97.0 | 80.0 |" in gemm.to_markdown(found)
+    text = gemm.gate_to_text(found)
+    assert "NOT MET: avx2 128x784x512 at 95% of the FMA peak" in text
+    assert "not measured: avx2 32x784x512" in text
