@@ -1,0 +1,224 @@
+"""compile, and what every way to run a model needs: checked data, plans, runners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft import _core, config
+from weft.callbacks import History
+from weft.graph import Array, Shape, Tensor, Trace
+from weft.models import data as checks
+from weft.models.compiled import Compiled
+from weft.models.data import Data
+from weft.models.loops import Runner
+from weft.models.plans import PlanCache, StepPlan, build_predict_plan, build_step_plan, step_key
+
+ROWS_AT_ONCE = 256  # of predict and evaluate, where results do not depend on it
+
+
+class Compilable:
+    """The part of a model that holds what `compile` sets, and makes and keeps plans.
+
+    Attributes:
+        stop_training: A callback may set it; `fit` then ends.
+        last_fit_mode: "epoch" or "batch": whether the last `fit` ran whole epochs in one native
+            call, or stopped after every batch because a callback asked for it.
+        history: The `History` of the last `fit`.
+    """
+
+    # What `Layer` and `Model` add.
+    name: str
+    built: bool
+    input_shape: Any
+    output_shape: Any
+    input_dtype: Any
+    trainable_variables: Any
+
+    def _init_training(self) -> None:
+        seed = config._next_seed()
+        self._seed = seed
+        self._state = _core.StepState(seed)
+        # Evaluations draw from a state of their own, so that they never change a training run.
+        self._test_state = _core.StepState(seed)
+        self._passes = 0  # over training data, each shuffled differently
+        self._plans = PlanCache()
+        self._compiled: Compiled | None = None
+        self._fuse = True
+        self.stop_training = False
+        self.last_fit_mode: str | None = None
+        self.history: History | None = None
+
+    def record_outputs(self, trace: Trace, x: Tensor) -> Tensor:
+        """Records the model on a batch."""
+        raise NotImplementedError
+
+    def _build_for(self, x: Array) -> Array:
+        """Builds the model for inputs like x, or checks that they fit; returns x as it is fed."""
+        raise NotImplementedError
+
+    # Compiling
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: None = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        fuse: bool | None = None,
+    ) -> None:
+        """Sets how the model is trained.
+
+        Args:
+            optimizer: A name or an `Optimizer`.
+            loss: A name, a `Loss`, or a function (y_true, y_pred) of `weft.ops`.
+            loss_weights: Not supported: there is one output.
+            metrics: Names, `Metric` objects or functions; sample weights do not count in them.
+            weighted_metrics: The same, with sample weights.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: Accepted as in Keras;
+                they change nothing here.
+            fuse: Whether ops are fused; see the attribute `fuse`.
+
+        Raises:
+            ValueError: A name is unknown; the model is then as before.
+        """
+        if loss_weights is not None:
+            raise ValueError("compile expects no loss_weights, because there is one output.")
+        compiled = Compiled(optimizer, loss, metrics, weighted_metrics)
+        if self.built:
+            compiled.variables = list(self.trainable_variables)
+        self._compiled = compiled
+        if fuse is not None:
+            self._fuse = bool(fuse)
+        self._forget_plans()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` has been called."""
+        return self._compiled is not None
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer; None before `compile`."""
+        return None if self._compiled is None else self._compiled.optimizer
+
+    @property
+    def loss(self) -> Any:
+        """The loss; None before `compile`."""
+        return None if self._compiled is None else self._compiled.loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics given to `compile` ("accuracy" only once the shapes of y are known)."""
+        return [] if self._compiled is None else self._compiled.metric_objects
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    @property
+    def fuse(self) -> bool:
+        """Whether ops are fused into fewer kernels; results are equal up to rounding."""
+        return self._fuse
+
+    @fuse.setter
+    def fuse(self, value: bool) -> None:
+        self._fuse = bool(value)
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+
+    def _require_compiled(self, method: str) -> Compiled:
+        if self._compiled is None:
+            raise ValueError(f"{method} needs a compiled model: call compile(...) first.")
+        return self._compiled
+
+    # Data and plans
+
+    def _prepare(
+        self,
+        method: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> Data:
+        compiled = self._require_compiled(method)
+        x = checks.as_samples(x, method, "x")
+        if y is None and compiled.loss is not None:
+            raise ValueError(f"{method} expects y, because the model has a loss.")
+        y = None if y is None else checks.as_samples(y, method, "y")
+        weights = None if sample_weight is None else checks.check_weights(sample_weight, method)
+        if class_weight is not None:
+            if weights is not None:
+                raise ValueError(f"{method} expects class_weight or sample_weight, got both.")
+            if y is None:
+                raise ValueError(f"{method} expects y with class_weight.")
+            weights = checks.class_weights(y, class_weight, method)
+        checks.check_lengths(Data(x, y, weights), method)
+        checks.check_finite(x, method, "x")
+        x = self._build_for(x)
+        if y is not None:
+            y = checks.check_targets(y, self.output_shape, compiled.loss, method)
+        return Data(x, y, weights)
+
+    def _step_plan(self, mode: str, batch: int, data: Data) -> StepPlan:
+        compiled = self._compiled
+        assert compiled is not None
+        return self._plans.get(
+            step_key(mode, batch, data),
+            lambda: build_step_plan(self, compiled, mode, batch, data),
+        )
+
+    def _predict_plan(self, batch: int, sample: Shape, training: bool = False) -> StepPlan:
+        return self._plans.get(
+            ("predict", batch, sample, training),
+            lambda: build_predict_plan(self, batch, sample, training),
+        )
+
+    def _train_runner(self, data: Data, batch: int) -> Runner:
+        compiled = self._compiled
+        assert compiled is not None
+        return Runner(
+            self._state,
+            data,
+            min(batch, len(data.x)),
+            lambda size: self._step_plan("train", size, data),
+            compiled.optimizer,
+        )
+
+    def _test_runner(self, data: Data, batch: int, exact: bool) -> Runner:
+        """A runner for evaluation; `exact` is whether somebody looks at every batch."""
+        scale = 1
+        if not exact and self._independent_rows(data):
+            scale = max(1, ROWS_AT_ONCE // batch)
+        size = min(batch * scale, len(data.x))
+        return Runner(
+            self._test_state,
+            data,
+            size,
+            lambda size: self._step_plan("test", size, data),
+            None,
+            scale,
+        )
+
+    def _independent_rows(self, data: Data) -> bool:
+        """Whether the loss and metrics of a data set do not depend on the batch size."""
+        compiled = self._compiled
+        assert compiled is not None
+        if compiled.loss is not None:
+            # A function of the user's may mix the rows of a batch, so its batches are as asked for.
+            if not checks.is_builtin(compiled.loss):
+                return False
+            if compiled.loss.reduction != "sum_over_batch_size" and data.weights is not None:
+                return False
+            if compiled.loss.reduction == "sum":
+                return False
+        return all(checks.is_builtin(metric) for metric in compiled.metric_objects)

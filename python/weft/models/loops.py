@@ -1,0 +1,232 @@
+"""Running plans over a data set: whole epochs in one native call where nobody watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft import _core
+from weft.callbacks import CallbackList, ProgressBar
+from weft.graph import Array
+from weft.models.data import Data
+from weft.models.plans import StepPlan
+
+_REDRAW_SECONDS = 0.1
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss became NaN or infinite; `step` counts from 0. No weight was changed by that step."""
+
+    def __init__(self, message: str, step: int) -> None:
+        """Keeps the step."""
+        super().__init__(message)
+        self.step = step
+
+
+class Runner:
+    """Runs steps of training or evaluation over one data set.
+
+    Args:
+        state: The counters and sums of the model.
+        data: The samples.
+        batch: Samples of a step; the last step has what is left.
+        plan: Gives the plan for a batch size.
+        optimizer: For training; None for evaluation.
+        scale: How many of the batches that were asked for make up a step.
+
+    Attributes:
+        steps: Steps of a whole pass.
+    """
+
+    def __init__(
+        self,
+        state: _core.StepState,
+        data: Data,
+        batch: int,
+        plan: Callable[[int], StepPlan],
+        optimizer: Any = None,
+        scale: int = 1,
+    ) -> None:
+        """Builds the plans."""
+        self.state = state
+        self.scale = scale
+        self.batch = batch
+        self.rows = len(data.x)
+        self._inputs = data.arrays
+        self._full_steps, rest = divmod(self.rows, batch)
+        self.steps = self._full_steps + (rest > 0)
+        self._full = plan(batch) if self._full_steps else None
+        self._tail = plan(rest) if rest else None
+        self._optimizer = optimizer
+
+    def reset(self) -> None:
+        """Sets the sums, and the variables of metrics written in Keras's way, to 0."""
+        self.state.reset_sums()
+        for entry, _, _ in self._any.metrics:
+            if entry.metric.variables:
+                entry.metric.reset_state()
+
+    def logs(self) -> dict[str, float]:
+        """The loss and metrics of the steps since the sums were last reset."""
+        return self._any.logs(self.state)
+
+    @property
+    def _any(self) -> StepPlan:
+        plan = self._full or self._tail
+        assert plan is not None
+        return plan
+
+    def run(self, order: Array | None, begin: int, steps: int, epoch: int | None = None) -> None:
+        """Runs some steps of a pass.
+
+        Args:
+            order: Which rows make up the pass, None for their own order.
+            begin: The first step, from 0.
+            steps: How many.
+            epoch: The epoch, for messages; None outside of `fit`.
+
+        Raises:
+            NonFiniteLossError: The loss became NaN or infinite.
+        """
+        full = min(steps, self._full_steps - begin)
+        if full > 0:
+            assert self._full is not None
+            done = self._run(self._full, order, begin * self.batch, full)
+            if done < full:
+                raise self._error(self._full, order, begin + done, epoch)
+        if full < steps:
+            assert self._tail is not None
+            if self._run(self._tail, order, self._full_steps * self.batch, 1) < 1:
+                raise self._error(self._tail, order, self._full_steps, epoch)
+
+    def _run(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
+        state, optimizer = self.state, self._optimizer
+        if optimizer is None:
+            return step.plan.run(state, self._inputs, order, row, steps)
+        # The optimizer owns the count of its updates: it may come from another model.
+        state.iteration = optimizer._iterations
+        try:
+            if not optimizer.is_scheduled:
+                state.learning_rate = optimizer.current_rate()
+                return step.plan.run(state, self._inputs, order, row, steps)
+            for done in range(steps):
+                state.learning_rate = optimizer.current_rate()
+                begin = row + done * step.batch
+                if step.plan.run(state, self._inputs, order, begin, 1) < 1:
+                    return done
+                optimizer._iterations = state.iteration
+            return steps
+        finally:
+            optimizer._iterations = state.iteration
+
+    def _error(
+        self, plan: StepPlan, order: Array | None, step: int, epoch: int | None
+    ) -> NonFiniteLossError:
+        row = step * self.batch
+        found = plan.plan.find_nonfinite(self.state, self._inputs, order, row)
+        layer = found.partition(" (")[0]  # the kernel follows
+        place = f"layer {layer!r}" if layer not in ("", "loss") else "the loss itself"
+        when = "" if epoch is None else f" at epoch {epoch + 1}, step {step + 1}"
+        return NonFiniteLossError(
+            f"The loss became NaN or infinite{when}: first in {place}. The weights are those from "
+            "before that step.",
+            step,
+        )
+
+
+def run_pass(
+    model: Any,
+    mode: str,
+    runner: Runner,
+    callbacks: CallbackList,
+    progress: ProgressBar | None,
+    order: Array | None = None,
+    begin: int = 0,
+    steps: int | None = None,
+    epoch: int | None = None,
+) -> dict[str, float]:
+    """Runs the steps of an epoch (mode "train") or of an evaluation ("test").
+
+    Args:
+        model: Its `stop_training` ends the pass when a callback sets it.
+        mode: Which methods of the callbacks are for its batches.
+        runner: What to run.
+        callbacks: If one overrides a method for batches, steps are run one by one.
+        progress: Redrawn about ten times a second, without stopping at every step.
+        order, begin, steps, epoch: As of `Runner.run`; all steps by default.
+
+    Returns:
+        The loss and metrics of these steps.
+    """
+    steps = runner.steps - begin if steps is None else steps
+    runner.reset()
+    if callbacks.wants_batches(mode):
+        for step in range(steps):
+            callbacks.call(f"on_{mode}_batch_begin", step)
+            runner.run(order, begin + step, 1, epoch)
+            logs = runner.logs()
+            callbacks.call(f"on_{mode}_batch_end", step, dict(logs))
+            if progress is not None:
+                progress.advance(step + 1, logs)
+            if mode == "train" and model.stop_training:
+                break
+    elif progress is None or progress.verbose != 1:
+        runner.run(order, begin, steps, epoch)
+    else:
+        done, chunk = 0, 1
+        while done < steps:
+            count = min(chunk, steps - done)
+            started = time.perf_counter()
+            runner.run(order, begin + done, count, epoch)
+            seconds = max(time.perf_counter() - started, 1e-9)
+            done += count
+            # The next redraw is due after as many steps as take the time between two of them.
+            chunk = max(1, int(count * _REDRAW_SECONDS / seconds))
+            if done < steps:
+                progress.advance(done * runner.scale, runner.logs())
+    return runner.logs()
+
+
+def run_outputs(
+    state: _core.StepState,
+    x: Array,
+    batch: int,
+    steps: int,
+    plan: Callable[[int], StepPlan],
+    callbacks: CallbackList,
+    progress: ProgressBar | None,
+    rows_at_once: int,
+) -> Array:
+    """The outputs of `predict` for the first `steps` batches of x.
+
+    Rows do not depend on each other, so more than a batch of them is computed at once where no
+    callback looks at batches.
+    """
+    rows = min(steps * batch, len(x))
+    single = callbacks.wants_batches("predict")
+    rows_at_once = batch if single else max(batch, rows_at_once)
+    full, rest = divmod(rows, rows_at_once)
+    first = plan(rows_at_once if full else rest)
+    outputs = np.empty((rows, *first.output_shape[1:]), first.output_dtype)
+    if single:
+        for step in range(steps):
+            begin, end = step * batch, min((step + 1) * batch, rows)
+            callbacks.call("on_predict_batch_begin", step)
+            plan(end - begin).plan.run(state, [x], None, begin, 1, [outputs])
+            callbacks.call("on_predict_batch_end", step, {"outputs": outputs[begin:end]})
+            if progress is not None:
+                progress.advance(step + 1, {})
+        return outputs
+    if progress is None or progress.verbose != 1:
+        if full:
+            first.plan.run(state, [x], None, 0, full, [outputs])
+    else:
+        for step in range(full):
+            first.plan.run(state, [x], None, step * rows_at_once, 1, [outputs])
+            progress.advance(min((step + 1) * rows_at_once // batch, steps), {})
+    if rest:
+        plan(rest).plan.run(state, [x], None, full * rows_at_once, 1, [outputs])
+    return outputs

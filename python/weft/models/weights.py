@@ -1,0 +1,74 @@
+"""Weight files: how tensors are named, and checking a file against a model before any change."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from weft import _names
+from weft.graph import Variable
+from weft.saving import load_file, save_file
+
+
+def named_weights(layer: Any, prefix: str = "") -> dict[str, Variable]:
+    """The weights of a model by name: classes numbered in each model, e.g. "dense_1/kernel"."""
+    named: dict[str, Variable] = {}
+    for variable in layer._own_weights():
+        _put(named, prefix + variable.name, variable)
+    counts: dict[str, int] = {}
+    for inner in layer._sublayers():
+        kind = _names.snake_case(type(inner).__name__)
+        count = counts.get(kind, 0)
+        counts[kind] = count + 1
+        path = f"{prefix}{kind}_{count}/" if count else f"{prefix}{kind}/"
+        for name, variable in named_weights(inner, path).items():
+            _put(named, name, variable)
+    return named
+
+
+def _put(named: dict[str, Variable], name: str, variable: Variable) -> None:
+    if variable in named.values():
+        return  # shared by two layers
+    unique, count = name, 0
+    while unique in named:
+        count += 1
+        unique = f"{name}_{count}"
+    named[unique] = variable
+
+
+def save(model: Any, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    """See `Model.save_weights`."""
+    if not model.built:
+        raise ValueError(f"{model} has no weights to save: build it or call it on data first.")
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(f"{os.fspath(filepath)} exists already; pass overwrite=True.")
+    tensors = {name: variable.numpy() for name, variable in named_weights(model).items()}
+    save_file(tensors, filepath, {"format": "weft weights"})
+
+
+def load(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool) -> None:
+    """See `Model.load_weights`."""
+    if not model.built:
+        raise ValueError(f"{model} has no weights to load into: build it or call it on data first.")
+    path = os.fspath(filepath)
+    tensors = load_file(filepath)
+    wanted = named_weights(model)
+    fitting = {}
+    for name, variable in wanted.items():
+        array = tensors.get(name)
+        if array is None:
+            fault = f"which {path} does not hold"
+        elif array.shape != variable.shape:
+            fault = f"got shape {array.shape} in {path}"
+        elif array.dtype.kind not in "fiub":
+            fault = f"got dtype {array.dtype} in {path}"
+        else:
+            fitting[name] = array
+            continue
+        if not skip_mismatch:
+            raise ValueError(f"{model} expects {name!r} of shape {variable.shape}, {fault}.")
+    unknown = [name for name in tensors if name not in wanted]
+    if unknown and not skip_mismatch:
+        raise ValueError(f"{path} holds {unknown[0]!r}, which {model} does not have.")
+    for name, array in fitting.items():
+        wanted[name].assign(array)

@@ -1,0 +1,67 @@
+"""Runs one op, or its gradients, through the native core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from cases import Case
+
+from weft import _core
+
+Array = np.ndarray[Any, Any]
+
+
+class OpPlan:
+    """A plan of one op on `arrays`.
+
+    Args:
+        case: Says which op.
+        arrays: Its inputs.
+        feed: "batch": arrays with the first one's batch size are fed as batches, and others are
+            variables (or constants), as in a network. "rows": each is one row of a batch of one.
+        cotangent: Given, the plan computes the gradients of sum(op * cotangent) with respect to
+            the differentiable inputs; otherwise the op itself.
+        fuse: Whether ops are fused.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        arrays: list[Array],
+        feed: str = "batch",
+        cotangent: Array | None = None,
+        fuse: bool = True,
+    ) -> None:
+        self.graph = graph = _core.Graph()
+        self.fed: list[Array] = []
+        batch = arrays[0].shape[0] if arrays[0].ndim else 0
+        ids = []
+        for array in arrays:
+            if feed == "batch" and array.ndim and array.shape[0] == batch:
+                ids.append(graph.input(list(array.shape), str(array.dtype)))
+                self.fed.append(array)
+            elif feed == "batch" and array.dtype == np.float32 and array.ndim:
+                ids.append(graph.variable(_core.Variable(array, "v")))
+            elif feed == "batch" and batch:
+                ids.append(graph.constant(array))
+            else:
+                row = graph.input([1, array.size], str(array.dtype))
+                ids.append(graph.op("reshape", [row], {"shape": list(array.shape)}))
+                self.fed.append(array.reshape(1, -1))
+        result = graph.op(case.op, ids, case.attrs, "layer")
+        self.shape, self.dtype = graph.shape(result), graph.dtype(result)
+        outputs = [result]
+        if cotangent is not None:
+            product = graph.op("binary", [result, graph.constant(cotangent)], {"fn": "multiply"})
+            loss = graph.op("reduce", [product], {"fn": "sum", "axes": [], "keepdims": False})
+            outputs = graph.gradients(loss, [ids[i] for i in case.differentiable])
+        self.missing = [id < 0 for id in outputs]
+        kept = [id for id in outputs if id >= 0]
+        self.results = [np.full(graph.shape(id), -77, graph.dtype(id)) for id in kept]
+        self.plan = _core.Plan(graph, kept, fuse)
+
+    def run(self, state: Any = None) -> list[Array]:
+        """The op's value, or the gradients that are not `missing`."""
+        self.plan.run(state or _core.StepState(0), self.fed, None, 0, 1, self.results)
+        return [result.copy() for result in self.results]

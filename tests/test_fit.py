@@ -1,0 +1,501 @@
+"""fit, evaluate, predict and the single-batch methods, against float64 NumPy where they count."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import weft
+from weft import layers, ops
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(50, 6)).astype(np.float32)
+LABELS = RNG.integers(0, 4, size=50)
+ONE_HOT = np.eye(4, dtype=np.float32)[LABELS]
+TARGETS = RNG.normal(size=(50, 1)).astype(np.float32)
+WEIGHTS = RNG.uniform(0.1, 2, size=50).astype(np.float32)
+
+
+def classifier(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=("accuracy",)):
+    weft.utils.set_random_seed(11)
+    model = weft.Sequential(
+        [
+            weft.Input((6,)),
+            layers.Dense(8, activation="tanh"),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+
+
+def probabilities(model, x=X):
+    """The outputs in float64."""
+    k1, b1, k2, b2 = [w.astype(np.float64) for w in model.get_weights()]
+    logits = np.tanh(x @ k1 + b1) @ k2 + b2
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(model, rows=slice(None)):
+    p = probabilities(model)[rows]
+    return -np.log(p[np.arange(len(p)), LABELS[rows]])
+
+
+def test_history_has_the_names_and_order_of_keras():
+    model = classifier()
+    history = model.fit(X, LABELS, epochs=3, batch_size=16, validation_split=0.2, verbose=0)
+    assert list(history.history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert [len(values) for values in history.history.values()] == [3] * 4
+    assert history.epoch == [0, 1, 2]
+    assert all(isinstance(value, float) for value in history.history["loss"])
+    assert model.history is history
+    assert history.params["epochs"] == 3
+    assert history.params["steps"] == 3
+    assert model.last_fit_mode == "epoch"
+
+
+def test_training_learns():
+    model = classifier(weft.optimizers.Adam(0.05))
+    history = model.fit(X, LABELS, epochs=200, batch_size=10, verbose=0).history
+    assert history["loss"][-1] < 0.3 * history["loss"][0]
+    assert history["accuracy"][-1] > 0.9
+
+
+def test_epoch_loss_is_the_mean_over_samples_before_each_update():
+    model = classifier(weft.optimizers.SGD(0.5))
+    other = classifier(weft.optimizers.SGD(0.5))
+    losses, hits = [], 0.0
+    for begin in range(0, 50, 16):  # the last batch has 2 samples
+        rows = slice(begin, begin + 16)
+        losses.extend(cross_entropy(other, rows))
+        hits += (probabilities(other)[rows].argmax(axis=1) == LABELS[rows]).sum()
+        other.train_on_batch(X[rows], LABELS[rows])
+    logs = model.fit(X, LABELS, batch_size=16, shuffle=False, verbose=0).history
+    assert logs["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert logs["accuracy"][0] == pytest.approx(hits / 50)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_evaluate_and_predict_match_numpy():
+    model = classifier(metrics=["accuracy", "sparse_categorical_crossentropy"])
+    wanted = cross_entropy(model).mean()
+    right = (probabilities(model).argmax(axis=1) == LABELS).mean()
+    result = model.evaluate(X, LABELS, batch_size=7, verbose=0)
+    np.testing.assert_allclose(result, [wanted, right, wanted], rtol=1e-5)
+    assert model.metrics_names == ["loss", "accuracy", "sparse_categorical_crossentropy"]
+    named = model.evaluate(X, LABELS, verbose=0, return_dict=True)
+    assert named["loss"] == pytest.approx(wanted, rel=1e-5)
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0), probabilities(model), rtol=1e-4, atol=1e-6
+    )
+    lone = classifier(metrics=[])
+    assert lone.evaluate(X, LABELS, verbose=0) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_batch():
+    model = classifier()
+    x = RNG.normal(size=(1300, 6)).astype(np.float32)
+    whole = model.predict(x, verbose=0)
+    for size in (1, 7, 256, 1000, 5000):
+        np.testing.assert_array_equal(model.predict(x, batch_size=size, verbose=0), whole)
+    np.testing.assert_array_equal(
+        np.concatenate([model(x[i : i + 1]) for i in range(9)]), whole[:9]
+    )
+    assert len(model.predict(x, batch_size=100, steps=3, verbose=0)) == 300
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda a: a.astype(np.uint8),
+        lambda a: a.astype(np.int64),
+        lambda a: a.astype(np.float64),
+        lambda a: a.astype(np.float16),
+        lambda a: a.astype(">f4"),
+        lambda a: a.astype(np.float32)[::1, ::-1][:, ::-1],
+        lambda a: np.asfortranarray(a, dtype=np.float32),
+        lambda a: a.tolist(),
+        lambda a: [a.astype(np.float32)],
+    ],
+    ids=["uint8", "int64", "float64", "float16", ">f4", "strides", "fortran", "list", "[x]"],
+)
+def test_inputs_may_have_any_number_type(convert):
+    pixels = RNG.integers(0, 9, size=(50, 6))
+    reference, model = classifier(), classifier()
+    wanted = reference.fit(pixels.astype(np.float32), LABELS, verbose=0).history["loss"]
+    assert model.fit(convert(pixels), LABELS, verbose=0).history["loss"] == wanted
+    np.testing.assert_array_equal(model.get_weights()[0], reference.get_weights()[0])
+    np.testing.assert_array_equal(
+        model.predict(convert(pixels), verbose=0), reference.predict(pixels, verbose=0)
+    )
+
+
+def test_bool_inputs():
+    bits = RNG.integers(0, 2, size=(50, 6)).astype(bool)
+    model = classifier()
+    np.testing.assert_array_equal(model(bits), model(bits.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [LABELS.astype(np.uint8), LABELS[:, np.newaxis], LABELS.astype(float), LABELS.tolist()],
+    ids=["uint8", "column", "float", "list"],
+)
+def test_labels_may_have_any_number_type(labels):
+    wanted = classifier().fit(X, LABELS, verbose=0).history
+    assert classifier().fit(X, labels, verbose=0).history == wanted
+
+
+def test_sparse_and_one_hot_labels_give_the_same():
+    sparse = classifier().fit(X, LABELS, epochs=3, verbose=0).history
+    dense = classifier(loss="categorical_crossentropy").fit(X, ONE_HOT, epochs=3, verbose=0).history
+    np.testing.assert_allclose(sparse["loss"], dense["loss"], rtol=1e-5)
+    assert sparse["accuracy"] == dense["accuracy"]
+
+
+@pytest.mark.parametrize("y", [TARGETS, TARGETS[:, 0]])
+def test_regression_targets_may_be_flat_or_a_column(y):
+    model = weft.Sequential([weft.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    kernel, bias = model.get_weights()
+    error = (X @ kernel + bias - TARGETS).astype(np.float64)
+    wanted = [np.mean(error**2), np.mean(abs(error))]
+    np.testing.assert_allclose(model.evaluate(X, y, verbose=0), wanted, rtol=1e-5)
+    assert model.fit(X, y, verbose=0, batch_size=50).history["loss"][0] == pytest.approx(
+        wanted[0], rel=1e-5
+    )
+
+
+def test_a_flat_x_fits_a_model_of_one_feature():
+    model = weft.Sequential([weft.Input((1,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X[:, 0], TARGETS[:, 0], verbose=0)
+    assert model.predict(X[:, 0], verbose=0).shape == (50, 1)
+
+
+def test_validation_split_takes_the_last_samples():
+    model = classifier(weft.optimizers.SGD(0.0))
+    logs = model.fit(X, LABELS, validation_split=0.3, verbose=0).history
+    assert logs["loss"][0] == pytest.approx(cross_entropy(model, slice(0, 35)).mean(), rel=1e-5)
+    assert logs["val_loss"][0] == pytest.approx(
+        cross_entropy(model, slice(35, 50)).mean(), rel=1e-5
+    )
+
+
+def test_validation_data_and_frequency():
+    model = classifier()
+    val = (X[:20], LABELS[:20], WEIGHTS[:20])
+    history = model.fit(X, LABELS, validation_data=val, epochs=5, validation_freq=2, verbose=0)
+    assert len(history.history["loss"]) == 5
+    assert len(history.history["val_loss"]) == 2
+    history = model.fit(X, LABELS, validation_data=val, epochs=5, validation_freq=[1, 5], verbose=0)
+    assert len(history.history["val_loss"]) == 2
+    weighted = (cross_entropy(model, slice(0, 20)) * WEIGHTS[:20]).sum() / 20
+    assert history.history["val_loss"][-1] == pytest.approx(weighted, rel=1e-5)
+    frozen = classifier(weft.optimizers.SGD(0.0))
+    logs = frozen.fit(
+        X,
+        LABELS,
+        validation_data=(X, LABELS),
+        validation_steps=2,
+        validation_batch_size=5,
+        verbose=0,
+    ).history
+    assert logs["val_loss"][0] == pytest.approx(
+        cross_entropy(frozen, slice(0, 10)).mean(), rel=1e-5
+    )
+
+
+def test_validation_does_not_change_training():
+    def train(**options):
+        model = weft.Sequential([weft.Input((6,)), layers.Dropout(0.3), layers.Dense(4)])
+        weft.utils.set_random_seed(4)
+        model = weft.models.clone_model(model)
+        model.compile("adam", weft.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(X[:40], LABELS[:40], epochs=3, verbose=0, **options)
+        return model.get_weights()
+
+    plain, validated = train(), train(validation_data=(X[40:], LABELS[40:]))
+    np.testing.assert_array_equal(plain[0], validated[0])
+
+
+def test_sample_weights_scale_the_loss_but_not_plain_metrics():
+    model = classifier(weft.optimizers.SGD(0.0))
+    model.compile(
+        weft.optimizers.SGD(0.0),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        weighted_metrics=["accuracy"],
+    )
+    losses = cross_entropy(model)
+    right = probabilities(model).argmax(axis=1) == LABELS
+    logs = model.fit(X, LABELS, sample_weight=WEIGHTS, batch_size=16, verbose=0).history
+    assert logs["loss"][0] == pytest.approx((losses * WEIGHTS).sum() / 50, rel=1e-5)
+    assert logs["accuracy"][0] == pytest.approx(right.mean())
+    weighted = (right * WEIGHTS).sum() / WEIGHTS.sum()
+    assert logs["accuracy_1"][0] == pytest.approx(weighted, rel=1e-5)
+    result = model.test_on_batch(X, LABELS, sample_weight=WEIGHTS[:, np.newaxis])
+    np.testing.assert_allclose(result, [logs["loss"][0], right.mean(), weighted], rtol=1e-5)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_weights(one_hot):
+    loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    model = classifier(weft.optimizers.SGD(0.0), loss)
+    factors = np.array([2.0, 1.0, 0.5, 1.0])[LABELS]
+    y = ONE_HOT if one_hot else LABELS
+    logs = model.fit(X, y, class_weight={0: 2.0, 2: 0.5}, validation_split=0.2, verbose=0).history
+    losses = cross_entropy(model)
+    assert logs["loss"][0] == pytest.approx((losses * factors)[:40].sum() / 40, rel=1e-5)
+    assert logs["val_loss"][0] == pytest.approx(losses[40:].mean(), rel=1e-5)
+
+
+def test_initial_epoch_and_steps_per_epoch():
+    model = classifier()
+    history = model.fit(X, LABELS, initial_epoch=3, epochs=5, verbose=0)
+    assert history.epoch == [3, 4]
+    before = model.optimizer.iterations
+    history = model.fit(X, LABELS, batch_size=10, steps_per_epoch=2, epochs=4, verbose=0)
+    assert model.optimizer.iterations - before == 2 + 2 + 1 + 2  # the third ends the pass
+    with pytest.warns(UserWarning, match="only 5"):
+        model.fit(X, LABELS, batch_size=10, steps_per_epoch=9, verbose=0)
+    nothing = model.fit(X, LABELS, epochs=0, verbose=0)
+    assert nothing.history == {}
+
+
+def test_regularizers_count_in_the_reported_loss():
+    model = weft.Sequential(
+        [weft.Input((6,)), layers.Dense(1, kernel_regularizer=weft.regularizers.L1L2(0.1, 0.2))]
+    )
+    model.compile(weft.optimizers.SGD(0.1), "mse")
+    kernel, bias = [w.astype(np.float64) for w in model.get_weights()]
+    error = X @ kernel + bias - TARGETS
+    penalty = 0.1 * abs(kernel).sum() + 0.2 * (kernel**2).sum()
+    wanted = np.mean(error**2) + penalty
+    assert model.evaluate(X, TARGETS, verbose=0) == pytest.approx(wanted, rel=1e-5)
+    assert model.train_on_batch(X, TARGETS) == pytest.approx(wanted, rel=1e-5)
+    gradient = X.T @ (2 * error / 50) + 0.1 * np.sign(kernel) + 0.4 * kernel
+    np.testing.assert_allclose(
+        model.get_weights()[0], kernel - 0.1 * gradient, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_losses_and_metrics_of_ones_own():
+    def fourth_power(y_true, y_pred):
+        return ops.mean((y_true - y_pred) ** 4, axis=-1)
+
+    class Largest(weft.metrics.Metric):
+        def __init__(self, name="hits", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.count = self.add_variable((), name="count")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.count.assign_add(ops.sum(ops.cast(abs(y_true - y_pred) > 1, "float32")))
+
+        def result(self):
+            return self.count.value
+
+    model = weft.Sequential([weft.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", fourth_power, metrics=[fourth_power, Largest()])
+    error = (model(X) - TARGETS).astype(np.float64)
+    result = model.evaluate(X, TARGETS, batch_size=16, verbose=0)
+    wanted = [np.mean(error**4), np.mean(error**4), (abs(error) > 1).sum()]
+    np.testing.assert_allclose(result, wanted, rtol=1e-4)
+    again = model.evaluate(X, TARGETS, batch_size=16, verbose=0, return_dict=True)
+    assert list(again) == ["fourth_power", "hits", "loss"]
+    assert again["hits"] == wanted[2]
+    history = model.fit(X, TARGETS, epochs=2, verbose=0, validation_split=0.5).history
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_a_users_sparse_loss_gets_class_indices():
+    def loss(y_true, y_pred):
+        return weft.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    wanted = classifier().fit(X, LABELS, verbose=0).history["loss"]
+    got = classifier(loss=loss).fit(X, LABELS, verbose=0).history["loss"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+def test_train_and_test_on_batch():
+    model = classifier(weft.optimizers.SGD(0.1))
+    wanted = cross_entropy(model).mean()
+    loss, accuracy = model.test_on_batch(X, LABELS)
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    trained = model.train_on_batch(X, LABELS, return_dict=True)
+    assert trained == {"accuracy": accuracy, "loss": pytest.approx(wanted, rel=1e-5)}
+    assert model.test_on_batch(X, LABELS)[0] < loss
+    assert model.optimizer.iterations == 1
+    heavy = model.test_on_batch(X, LABELS, sample_weight=np.full(50, 2.0))[0]
+    assert heavy == pytest.approx(2 * model.test_on_batch(X, LABELS)[0], rel=1e-5)
+    model.train_on_batch(X, LABELS, class_weight={0: 0.0, 1: 0.0, 2: 0.0, 3: 0.0})
+
+
+def test_what_is_trained_is_fixed_by_compile():
+    """The way GANs were written for Keras 2."""
+    judge = classifier()
+    maker = weft.Sequential([weft.Input((6,)), layers.Dense(6)])
+    judge.trainable = False
+    both = weft.Sequential([maker, judge])
+    both.compile("adam", "sparse_categorical_crossentropy")
+    kept, moved = judge.get_weights(), maker.get_weights()
+    both.train_on_batch(X, LABELS)
+    np.testing.assert_array_equal(judge.get_weights()[0], kept[0])
+    assert not np.array_equal(maker.get_weights()[0], moved[0])
+    moved = maker.get_weights()
+    judge.train_on_batch(X, LABELS)
+    assert not np.array_equal(judge.get_weights()[0], kept[0])
+    np.testing.assert_array_equal(maker.get_weights()[0], moved[0])
+
+
+def test_deferred_model_is_built_by_fit():
+    model = weft.Sequential([layers.Dense(4, activation="softmax")])
+    with pytest.warns(DeprecationWarning, match="'accuracy'") as warned:
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"])
+    assert warned[0].filename == __file__
+    history = model.fit(X, LABELS, verbose=0).history
+    assert list(history) == ["acc", "loss"]
+    assert model.input_shape == (None, 6)
+
+
+def test_changes_between_fits_take_effect():
+    model = classifier()
+    model.fit(X, LABELS, verbose=0)
+    model.pop()
+    model.add(layers.Dense(4, activation="softmax", name="head"))
+    history = model.fit(X, LABELS, verbose=0, epochs=20).history
+    assert history["loss"][-1] < history["loss"][0]
+    model.fuse = False
+    model.fit(X, LABELS, verbose=0)
+    model.compile("adam", "categorical_crossentropy")
+    model.fit(X, ONE_HOT, verbose=0)
+
+
+def test_schedules_are_followed_step_by_step():
+    rates = weft.optimizers.schedules.PiecewiseConstantDecay([1], [0.1, 0.0])
+    model = classifier(weft.optimizers.SGD(rates))
+    other = classifier(weft.optimizers.SGD(0.1))
+    model.fit(X, LABELS, batch_size=10, epochs=2, shuffle=False, verbose=0)
+    other.fit(X[:20], LABELS[:20], batch_size=10, shuffle=False, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_verbose(capsys):
+    model = classifier()
+    model.fit(X, LABELS, epochs=2, verbose=0, validation_split=0.2)
+    model.evaluate(X, LABELS, verbose=0)
+    model.predict(X, verbose=0)
+    assert capsys.readouterr().out == ""
+    model.fit(X, LABELS, epochs=2, verbose=2, validation_split=0.2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0::2] == ["Epoch 1/2", "Epoch 2/2"]
+    assert lines[1].startswith("2/2 - ")
+    assert "accuracy: " in lines[1]
+    assert "val_loss: " in lines[1]
+    model.fit(X, LABELS, verbose="auto")
+    model.evaluate(X, LABELS)
+    model.predict(X)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all("2/2 " in line for line in lines)
+    assert "loss: " in lines[0]
+    assert "accuracy: " in lines[1]
+    assert "loss" not in lines[2]
+
+
+def test_spellings_of_keras_2():
+    model = classifier()
+    with pytest.warns(DeprecationWarning, match="argmax"):
+        classes = model.predict_classes(X)
+    np.testing.assert_array_equal(classes, probabilities(model).argmax(axis=1))
+    with pytest.warns(DeprecationWarning, match="predict"):
+        np.testing.assert_array_equal(model.predict_proba(X), model.predict(X, verbose=0))
+
+
+def test_an_epoch_of_small_steps_adds_little_python():
+    x = RNG.normal(size=(6000, 4)).astype(np.float32)
+    model = weft.Sequential([weft.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    y = x[:, :1]
+    model.fit(x, y, batch_size=50, epochs=3, verbose=0)
+    data = model._prepare("fit", x, y, None)
+    runner = model._train_runner(data, 50)
+
+    def fastest(action):
+        seconds = []
+        for _ in range(30):
+            started = time.perf_counter()
+            action()
+            seconds.append(time.perf_counter() - started)
+        return min(seconds)
+
+    native = fastest(lambda: runner.run(None, 0, 120))
+    few = fastest(lambda: model.fit(x, y, batch_size=50, epochs=2, verbose=0))
+    many = fastest(lambda: model.fit(x, y, batch_size=50, epochs=12, verbose=0))
+    # Bounds are wide: other processes share the machine.
+    assert (many - few) / 10 - native < 1e-3
+
+
+def tiny_regression(rows=2000):
+    x = RNG.normal(size=(rows, 4)).astype(np.float32)
+    model = weft.Sequential([weft.Input((4,)), layers.Dense(16, "relu"), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model, x, x[:, :1].copy()
+
+
+def test_no_python_runs_inside_of_an_epoch():
+    def calls(batch_size):
+        model, x, y = tiny_regression()
+        model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0)
+        count = 0
+
+        def watch(frame, event, argument):
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(watch)
+        try:
+            model.fit(x, y, batch_size=batch_size, epochs=3, verbose=0)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(1000) == calls(2)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+def test_memory_stays_flat():
+    def resident_bytes():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    model, x, y = tiny_regression()
+    options = {"validation_split": 0.1, "batch_size": 33, "verbose": 0}
+    model.fit(x, y, epochs=20, **options)
+    before = resident_bytes()
+    model.fit(x, y, epochs=100, **options)
+    assert resident_bytes() - before < 300_000
+
+
+def test_control_c_ends_fit_soon_and_leaves_a_sound_model():
+    model, x, y = tiny_regression(20000)
+    timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
+    started = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=1, epochs=10**6, verbose=0)
+    assert time.perf_counter() - started < 2
+    steps = model.optimizer.iterations
+    assert steps > 0
+    assert np.isfinite(model.get_weights()[0]).all()
+    model.fit(x, y, batch_size=1000, verbose=0)
+    assert model.optimizer.iterations == steps + 20
