@@ -85,7 +85,7 @@ def test_unknown_instruction_set_is_refused():
 
 
 def test_fork_after_use():
-    """A forked child has no worker threads; it must make its own instead of waiting for the parent's."""
+    """A forked child has none of the worker threads and must make its own."""
     code = """
 import os
 import numpy as np

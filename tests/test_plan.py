@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def build(widths, batch, rule="sgd", rate=0.0, fuse=True, activation="relu", see
     y = graph.input((batch,), "int32", "y")
     h = graph.op("unary", [x], {"fn": "affine", "a": 0.5, "b": -0.25}, "rescaling")
     variables = []
-    for i, (k, n) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (k, n) in enumerate(pairwise(widths)):
         w = _core.Variable(rng.normal(0, k**-0.5, (k, n)).astype("f"), f"w{i}")
         b = _core.Variable(rng.normal(0, 0.1, n).astype("f"), f"b{i}")
         variables += [w, b]
@@ -132,7 +133,7 @@ def test_one_call_equals_many():
 
 
 def test_order_is_followed():
-    x, y = data(6, 3, 2)
+    x, _ = data(6, 3, 2)
     order = np.array([5, 0, 3, 1], dtype=np.int32)
     graph = _core.Graph()
     v = graph.input((2, 3))
@@ -190,10 +191,11 @@ extern void* __libc_malloc(size_t);
 extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
-void* malloc(size_t n) { __atomic_fetch_add(&calls, 1, 5); return __libc_malloc(n); }
-void* calloc(size_t a, size_t b) { __atomic_fetch_add(&calls, 1, 5); return __libc_calloc(a, b); }
-void* realloc(void* p, size_t n) { __atomic_fetch_add(&calls, 1, 5); return __libc_realloc(p, n); }
-void* aligned_alloc(size_t a, size_t n) { __atomic_fetch_add(&calls, 1, 5); return __libc_memalign(a, n); }
+#define COUNT __atomic_fetch_add(&calls, 1, 5)
+void* malloc(size_t n) { COUNT; return __libc_malloc(n); }
+void* calloc(size_t a, size_t b) { COUNT; return __libc_calloc(a, b); }
+void* realloc(void* p, size_t n) { COUNT; return __libc_realloc(p, n); }
+void* aligned_alloc(size_t a, size_t n) { COUNT; return __libc_memalign(a, n); }
 """
 
 COUNT_SCRIPT = """

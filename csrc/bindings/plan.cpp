@@ -14,20 +14,25 @@ int64_t check_rows(const char* what, size_t i, const Value& value, const py::arr
   check(array.flags() & py::array::c_style, what, " ", i, " must be C-contiguous");
   const Shape shape = shape_of(array);
   const size_t rank = value.shape.size();
-  const bool fits = shape.size() == rank && (rank == 0 || std::equal(shape.begin() + 1, shape.end(), value.shape.begin() + 1));
+  const bool fits =
+      shape.size() == rank && (rank == 0 || std::equal(shape.begin() + 1, shape.end(), value.shape.begin() + 1));
   check(fits, what, " ", i, " must have rows like ", value.shape, ", got an array of shape ", shape);
   return rank == 0 ? 1 : shape[0];
 }
 
-Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
-                         int64_t start, int64_t steps, const py::sequence& outputs) {
+Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& inputs,
+                         const std::optional<py::array>& order, int64_t start, int64_t steps,
+                         const py::sequence& outputs) {
   Plan::Request request{&state, {}, {}, nullptr, start, steps, nullptr};
-  check(inputs.size() == plan.input_values().size(), "the plan takes ", plan.input_values().size(), " inputs, got ", inputs.size());
-  check(outputs.size() == plan.output_values().size(), "the plan gives ", plan.output_values().size(), " outputs, got ", outputs.size());
+  check(inputs.size() == plan.input_values().size(), "the plan takes ", plan.input_values().size(), " inputs, got ",
+        inputs.size());
+  check(outputs.size() == plan.output_values().size(), "the plan gives ", plan.output_values().size(), " outputs, got ",
+        outputs.size());
   check(start >= 0 && steps >= 0, "start and steps must not be negative");
   const int64_t end = start + steps * plan.batch();
   if (order) {
-    check(order->dtype().kind() == 'i' && order->dtype().itemsize() == 4 && order->ndim() == 1 && (order->flags() & py::array::c_style),
+    check(order->dtype().kind() == 'i' && order->dtype().itemsize() == 4 && order->ndim() == 1 &&
+              (order->flags() & py::array::c_style),
           "order must be a contiguous int32 vector");
     check(end <= order->shape(0), "the steps need ", end, " rows, order has ", order->shape(0));
     request.order = static_cast<const int32_t*>(order->data());
@@ -48,7 +53,8 @@ Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& input
   }
   if (order && rows_available >= 0) {
     for (int64_t i = start; i < end; ++i) {
-      check(request.order[i] >= 0 && request.order[i] < rows_available, "order names row ", request.order[i], " of ", rows_available);
+      check(request.order[i] >= 0 && request.order[i] < rows_available, "order names row ", request.order[i], " of ",
+            rows_available);
     }
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -63,8 +69,10 @@ Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& input
     } else {
       // Not a batch: stored whole, wherever the step stands in the epoch.
       check(steps <= 1, "output ", i, " of shape ", value.shape, " can be stored by one step only");
-      const int64_t row_size = value.shape.size() < 2 ? (value.shape.empty() ? 1 : 1) : element_count(value.shape) / value.shape[0];
-      check(value.shape.empty() || rows >= value.shape[0], "output ", i, " must have ", value.shape, ", got ", rows, " rows");
+      const int64_t row_size =
+          value.shape.size() < 2 ? (value.shape.empty() ? 1 : 1) : element_count(value.shape) / value.shape[0];
+      check(value.shape.empty() || rows >= value.shape[0], "output ", i, " must have ", value.shape, ", got ", rows,
+            " rows");
       data -= start * row_size * 4;
     }
     request.outputs.push_back({data, value.dtype});
@@ -77,8 +85,8 @@ bool signals_pending() {
   return PyErr_CheckSignals() != 0;
 }
 
-int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order, int64_t start,
-            int64_t steps, const py::sequence& outputs) {
+int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
+            int64_t start, int64_t steps, const py::sequence& outputs) {
   Plan::Request request = request_of(plan, state, inputs, order, start, steps, outputs);
   bool interrupted = false;
   request.poll = [&] { return interrupted = interrupted || signals_pending(); };
@@ -118,32 +126,43 @@ void bind_plan(py::module_& m) {
              StepState state{};
              state.seed = seed;
              return state;
-           }), py::arg("seed") = 0)
+           }),
+           py::arg("seed") = 0)
       .def_readwrite("iteration", &StepState::iteration)
       .def_readwrite("learning_rate", &StepState::learning_rate)
       .def_readwrite("seed", &StepState::seed)
       .def_readwrite("draw", &StepState::draw)
-      .def_property_readonly("sums", [](py::object self) {
-        auto& state = self.cast<StepState&>();
-        return py::array_t<double>({kMaxAccumulators}, {sizeof(double)}, state.sums, self);
-      })
+      .def_property_readonly("sums",
+                             [](py::object self) {
+                               auto& state = self.cast<StepState&>();
+                               return py::array_t<double>({kMaxAccumulators}, {sizeof(double)}, state.sums, self);
+                             })
       .def_property_readonly("aborted", [](const StepState& state) { return state.abort_step != 0; })
       .def("reset_sums", [](StepState& state) { std::fill(std::begin(state.sums), std::end(state.sums), 0.0); });
 
   py::class_<Plan>(m, "Plan")
       .def(py::init([](const Graph& graph, std::vector<ValueId> outputs, bool fuse) {
              return std::make_unique<Plan>(cpu_device(), graph, std::move(outputs), fuse);
-           }), py::arg("graph"), py::arg("outputs") = std::vector<ValueId>{}, py::arg("fuse") = true)
+           }),
+           py::arg("graph"), py::arg("outputs") = std::vector<ValueId>{}, py::arg("fuse") = true)
       .def("run", &run, py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"), py::arg("steps"),
            py::arg("outputs") = py::tuple())
-      .def("find_nonfinite", [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order, int64_t start) {
+      .def(
+          "find_nonfinite",
+          [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
+             int64_t start) {
             check(plan.output_values().empty(), "find_nonfinite is for plans without outputs");
             return plan.find_nonfinite(request_of(plan, state, inputs, order, start, 1, py::tuple()));
-          }, py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"))
-      .def("profile", [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order, int repeats) {
+          },
+          py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"))
+      .def(
+          "profile",
+          [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
+             int repeats) {
             check(plan.output_values().empty(), "profile is for plans without outputs");
             return plan.profile(request_of(plan, state, inputs, order, 0, 1, py::tuple()), repeats);
-          }, py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("repeats"))
+          },
+          py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("repeats"))
       .def("describe", &describe)
       .def_property_readonly("arena_bytes", &Plan::arena_bytes)
       .def_property_readonly("flops", &Plan::flops);

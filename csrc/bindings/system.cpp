@@ -36,7 +36,7 @@ bool all_finite(const py::array& array) {
   const int64_t n = array.size();
   if (array.itemsize() == 4) return finite_bits<uint32_t, 0x7F800000u>(array.data(), n);
   if (array.itemsize() == 8) return finite_bits<uint64_t, 0x7FF0000000000000u>(array.data(), n);
-  return all_finite(py::array_t<double, py::array::c_style | py::array::forcecast>(array));
+  return all_finite(py::array_t < double, py::array::c_style | py::array::forcecast > (array));
 }
 
 py::dict cpu_info() {
@@ -60,24 +60,33 @@ py::dict cpu_info() {
 }  // namespace
 
 void bind_system(py::module_& m) {
-  m.def("shuffled", [](int64_t n, uint64_t seed, uint64_t epoch) {
-          check(n >= 0 && n < (int64_t{1} << 31), "n must be from 0 to 2^31 - 1, got ", n);
-          py::array_t<int32_t> order(n);
-          shuffle(order.mutable_data(), n, seed, epoch);
-          return order;
-        }, py::arg("n"), py::arg("seed"), py::arg("epoch"));
+  m.def(
+      "shuffled",
+      [](int64_t n, uint64_t seed, uint64_t epoch) {
+        check(n >= 0 && n < (int64_t{1} << 31), "n must be from 0 to 2^31 - 1, got ", n);
+        py::array_t<int32_t> order(n);
+        shuffle(order.mutable_data(), n, seed, epoch);
+        return order;
+      },
+      py::arg("n"), py::arg("seed"), py::arg("epoch"));
   m.def("all_finite", &all_finite, py::arg("array"));
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("get_num_threads", &num_threads);
   m.def("cpu_info", &cpu_info);
-  m.def("fma_peak", [](int threads, double seconds, const std::optional<std::string>& isa) {
-          py::gil_scoped_release release;
-          return measure_fma_peak(threads, seconds, isa.value_or(""));
-        }, py::arg("threads") = 1, py::arg("seconds") = 0.05, py::arg("isa") = py::none());
-  m.def("bench_dense", [](const std::string& role, int64_t rows, int64_t k, int64_t n, int threads, double seconds) {
-          py::gil_scoped_release release;
-          return measure_dense(role, rows, k, n, threads, seconds);
-        }, py::arg("role"), py::arg("m"), py::arg("k"), py::arg("n"), py::arg("threads") = 1, py::arg("seconds") = 0.2);
+  m.def(
+      "fma_peak",
+      [](int threads, double seconds, const std::optional<std::string>& isa) {
+        py::gil_scoped_release release;
+        return measure_fma_peak(threads, seconds, isa.value_or(""));
+      },
+      py::arg("threads") = 1, py::arg("seconds") = 0.05, py::arg("isa") = py::none());
+  m.def(
+      "bench_dense",
+      [](const std::string& role, int64_t rows, int64_t k, int64_t n, int threads, double seconds) {
+        py::gil_scoped_release release;
+        return measure_dense(role, rows, k, n, threads, seconds);
+      },
+      py::arg("role"), py::arg("m"), py::arg("k"), py::arg("n"), py::arg("threads") = 1, py::arg("seconds") = 0.2);
 }
 
 }  // namespace weft

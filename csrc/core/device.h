@@ -12,7 +12,7 @@ namespace weft {
 
 // One kernel call with its arguments, cut into tiles.
 struct Step {
-  std::shared_ptr<const void> call;                                 // a kernel and its argument struct
+  std::shared_ptr<const void> call;  // a kernel and its argument struct
   void (*run)(const void* call, int tile, int n_tiles) = nullptr;
   int n_tiles = 1;
 };

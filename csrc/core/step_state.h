@@ -9,12 +9,12 @@ namespace weft {
 static constexpr int kMaxAccumulators = 128;
 
 struct StepState {
-  int64_t iteration;      // optimizer updates made so far (Keras's `optimizer.iterations`)
-  int64_t row;            // where the current batch starts in the epoch's order
-  float learning_rate;    // of the current step
-  uint32_t abort_step;    // set by a kernel that found a non-finite loss: the step stops before it updates
-  uint64_t seed;          // key of Philox
-  uint64_t draw;          // counts training steps for Philox; each step draws afresh
+  int64_t iteration;              // optimizer updates made so far (Keras's `optimizer.iterations`)
+  int64_t row;                    // where the current batch starts in the epoch's order
+  float learning_rate;            // of the current step
+  uint32_t abort_step;            // set by a kernel that found a non-finite loss: the step stops before it updates
+  uint64_t seed;                  // key of Philox
+  uint64_t draw;                  // counts training steps for Philox; each step draws afresh
   double sums[kMaxAccumulators];  // running sums of the epoch: (weighted sum, sum of weights) pairs
 };
 

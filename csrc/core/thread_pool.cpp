@@ -112,8 +112,7 @@ void ThreadPool::participate(int me, const Program* program) {
         if (tiles_left_.fetch_sub(1, std::memory_order_acq_rel) == 1) finish_phase();
       }
     }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase &&
-                        busy_.load(std::memory_order_acquire);) {
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase && busy_.load(std::memory_order_acquire);) {
       spin_pause();
       if (++spins >= kSpins) {
         sched_yield();

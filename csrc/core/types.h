@@ -9,7 +9,17 @@ namespace weft {
 
 // Values inside a plan are float32 or int32; the other types occur in data that users feed.
 enum class DType : uint8_t {
-  kFloat32, kInt32, kUInt8, kInt8, kUInt16, kInt16, kUInt32, kInt64, kUInt64, kFloat64, kBool,
+  kFloat32,
+  kInt32,
+  kUInt8,
+  kInt8,
+  kUInt16,
+  kInt16,
+  kUInt32,
+  kInt64,
+  kUInt64,
+  kFloat64,
+  kBool,
 };
 
 static constexpr int kMaxRank = 6;
@@ -17,9 +27,7 @@ static constexpr int kMaxRank = 6;
 // Weights of matrix products live in panels P[N/16][K][16]: 16 output columns side by side.
 static constexpr int kPanel = 16;
 
-static constexpr int64_t round_up(int64_t n, int64_t multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
+static constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Floats from one row of a value to the next. Rows are padded to whole panels, so kernels need no
 // masks inside the net; what stands in the padding is unspecified and never reaches a real element.

@@ -43,7 +43,8 @@ ThreadChoice choose_threads() {
   if (const char* wish = std::getenv("WEFT_NUM_THREADS"); wish && *wish) {
     char* end;
     const long threads = std::strtol(wish, &end, 10);
-    check(*end == 0 && threads > 0 && threads <= 1024, "WEFT_NUM_THREADS must be a number from 1 to 1024, got '", wish, "'");
+    check(*end == 0 && threads > 0 && threads <= 1024, "WEFT_NUM_THREADS must be a number from 1 to 1024, got '", wish,
+          "'");
     return {static_cast<int>(threads), "set by WEFT_NUM_THREADS"};
   }
   cpu_set_t set;

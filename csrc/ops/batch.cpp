@@ -24,7 +24,13 @@ std::vector<ValueSpec> infer_cast(const InferContext& c) {
 }
 void lower_cast(LowerContext& c) {
   const RowLayout r = row_layout(c.shape(0));
-  CastArgs args{c.in(0), c.out(), r.rows, r.row_size, r.stride, r.stride, c.graph.value(c.node.inputs[0]).dtype,
+  CastArgs args{c.in(0),
+                c.out(),
+                r.rows,
+                r.row_size,
+                r.stride,
+                r.stride,
+                c.graph.value(c.node.inputs[0]).dtype,
                 c.graph.value(c.node.outputs[0]).dtype};
   c.call(c.kernels.cast, args, static_cast<double>(element_count(c.shape(0))) / 4.0);
 }
@@ -39,15 +45,23 @@ T* address_of(const Attrs& attrs, const char* name) {
 
 void lower_load_batch(LowerContext& c) {
   const BatchRows r = batch_rows(c.out_shape());
-  LoadBatchArgs args{address_of<const Binding>(c.node.attrs, "binding"), address_of<const int32_t* const>(c.node.attrs, "order"),
-                     c.state, c.out(), r.rows, r.row_size, r.stride, c.graph.value(c.node.outputs[0]).dtype,
-                     c.node.attrs.real("scale", 1), c.node.attrs.real("offset", 0)};
+  LoadBatchArgs args{address_of<const Binding>(c.node.attrs, "binding"),
+                     address_of<const int32_t* const>(c.node.attrs, "order"),
+                     c.state,
+                     c.out(),
+                     r.rows,
+                     r.row_size,
+                     r.stride,
+                     c.graph.value(c.node.outputs[0]).dtype,
+                     c.node.attrs.real("scale", 1),
+                     c.node.attrs.real("offset", 0)};
   c.call(c.kernels.load_batch, args, static_cast<double>(element_count(c.out_shape())) / 4.0);
 }
 
 void lower_store_batch(LowerContext& c) {
   const BatchRows r = batch_rows(c.shape(0));
-  StoreBatchArgs args{address_of<const Binding>(c.node.attrs, "binding"), c.state, c.in(0), r.rows, r.row_size, r.stride};
+  StoreBatchArgs args{
+      address_of<const Binding>(c.node.attrs, "binding"), c.state, c.in(0), r.rows, r.row_size, r.stride};
   c.call(c.kernels.store_batch, args, static_cast<double>(element_count(c.shape(0))) / 4.0);
 }
 

@@ -10,9 +10,9 @@ namespace weft {
 
 namespace {
 
-const char* const kBinaryNames[] = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "power",
-                                    "floor_divide", "mod", "equal", "not_equal", "less", "less_equal", "greater",
-                                    "greater_equal", "logical_and", "logical_or"};
+const char* const kBinaryNames[] = {
+    "add",   "subtract",  "multiply", "divide",     "maximum", "minimum",       "power",       "floor_divide", "mod",
+    "equal", "not_equal", "less",     "less_equal", "greater", "greater_equal", "logical_and", "logical_or"};
 static_assert(std::size(kBinaryNames) == static_cast<size_t>(BinaryFn::kLogicalOr) + 1);
 
 bool find_binary(const std::string& name, BinaryFn& fn) {
@@ -31,8 +31,10 @@ std::vector<ValueSpec> infer_binary(const InferContext& c) {
   BinaryFn fn;
   c.check(find_binary(c.attrs.text("fn"), fn), "there is no binary function '", c.attrs.text("fn"), "'");
   Shape shape;
-  c.check(broadcast_shape(c.shape(0), c.shape(1), shape), "shapes ", c.shape(0), " and ", c.shape(1), " do not broadcast");
-  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ", shape);
+  c.check(broadcast_shape(c.shape(0), c.shape(1), shape), "shapes ", c.shape(0), " and ", c.shape(1),
+          " do not broadcast");
+  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ",
+          shape);
   return {{shape}};
 }
 
@@ -49,7 +51,9 @@ void gradient_binary(GradientContext& c) {
   const ValueId a = c.input(0), b = c.input(1), dy = c.dy;
   ValueId da = kNoValue, db = kNoValue;
   switch (fn) {
-    case BinaryFn::kAdd: da = dy, db = dy; break;
+    case BinaryFn::kAdd:
+      da = dy, db = dy;
+      break;
     case BinaryFn::kSubtract:
       da = dy;
       if (c.wanted[1]) db = unary(c, "negative", dy);
@@ -82,7 +86,8 @@ void gradient_binary(GradientContext& c) {
       da = dy;
       if (c.wanted[1]) db = unary(c, "negative", binary(c, "multiply", dy, binary(c, "floor_divide", a, b)));
       break;
-    default: return;  // comparisons are piecewise constant
+    default:
+      return;  // comparisons are piecewise constant
   }
   if (c.wanted[0]) c.result[0] = c.sum_to_shape(da, c.graph.shape(a));
   if (c.wanted[1]) c.result[1] = c.sum_to_shape(db, c.graph.shape(b));
@@ -106,14 +111,17 @@ std::vector<ValueSpec> infer_select(const InferContext& c) {
   Shape ab, shape;
   c.check(broadcast_shape(c.shape(1), c.shape(2), ab) && broadcast_shape(c.shape(0), ab, shape), "shapes ", c.shape(0),
           ", ", c.shape(1), " and ", c.shape(2), " do not broadcast");
-  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ", shape);
+  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ",
+          shape);
   return {{shape}};
 }
 
 void gradient_select(GradientContext& c) {
   const ValueId zero = c.graph.scalar(0.0f);
-  if (c.wanted[1]) c.result[1] = c.sum_to_shape(c.record("select", {c.input(0), c.dy, zero}), c.graph.shape(c.input(1)));
-  if (c.wanted[2]) c.result[2] = c.sum_to_shape(c.record("select", {c.input(0), zero, c.dy}), c.graph.shape(c.input(2)));
+  if (c.wanted[1])
+    c.result[1] = c.sum_to_shape(c.record("select", {c.input(0), c.dy, zero}), c.graph.shape(c.input(1)));
+  if (c.wanted[2])
+    c.result[2] = c.sum_to_shape(c.record("select", {c.input(0), zero, c.dy}), c.graph.shape(c.input(2)));
 }
 
 void lower_select(LowerContext& c) {

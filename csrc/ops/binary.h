@@ -8,9 +8,24 @@
 namespace weft {
 
 enum class BinaryFn : uint8_t {
-  kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kPower, kFloorDivide, kMod,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kMaximum,
+  kMinimum,
+  kPower,
+  kFloorDivide,
+  kMod,
   // Comparisons and logic give 1.0 or 0.0.
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kLogicalAnd, kLogicalOr,
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kLogicalAnd,
+  kLogicalOr,
 };
 
 // y = fn(a, b) over `shape` (rank axes, outermost first); a stride of 0 repeats that operand.

@@ -13,16 +13,19 @@ namespace {
 
 double move_time(const Shape& shape) { return static_cast<double>(element_count(shape)) / 2.0; }
 
-void call_copy(LowerContext& c, const float* x, float* y, const Shape& shape, const int64_t* x_stride, const int64_t* y_stride) {
+void call_copy(LowerContext& c, const float* x, float* y, const Shape& shape, const int64_t* x_stride,
+               const int64_t* y_stride) {
   CopyArgs args{};
   args.x = x, args.y = y;
   args.rank = static_cast<int>(shape.size());
-  for (int i = 0; i < args.rank; ++i) args.shape[i] = shape[i], args.x_stride[i] = x_stride[i], args.y_stride[i] = y_stride[i];
+  for (int i = 0; i < args.rank; ++i)
+    args.shape[i] = shape[i], args.x_stride[i] = x_stride[i], args.y_stride[i] = y_stride[i];
   c.call(c.kernels.copy, args, move_time(shape));
 }
 
 void check_rank(const InferContext& c, const Shape& shape) {
-  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ", shape);
+  c.check(shape.size() <= static_cast<size_t>(kMaxRank), "at most ", kMaxRank, " axes are supported, got shape ",
+          shape);
 }
 
 std::vector<ValueSpec> infer_reshape(const InferContext& c) {
@@ -32,7 +35,9 @@ std::vector<ValueSpec> infer_reshape(const InferContext& c) {
   c.check(element_count(shape) == element_count(c.shape(0)), "cannot reshape ", c.shape(0), " into ", shape);
   return {{shape, c.dtype(0)}};
 }
-void gradient_reshape(GradientContext& c) { c.result[0] = c.record("reshape", {c.dy}, {{"shape", c.graph.shape(c.input(0))}}); }
+void gradient_reshape(GradientContext& c) {
+  c.result[0] = c.record("reshape", {c.dy}, {{"shape", c.graph.shape(c.input(0))}});
+}
 
 // Legalizing leaves only reshapes with at most one padded side.
 void lower_reshape_copy(LowerContext& c) {
@@ -58,7 +63,8 @@ std::vector<ValueSpec> infer_transpose(const InferContext& c) {
     seen[axis] = true;
     shape.push_back(x[axis]);
   }
-  c.check(permutation, "expects axes that are a permutation of 0 to ", static_cast<int64_t>(x.size()) - 1, ", got ", axes);
+  c.check(permutation, "expects axes that are a permutation of 0 to ", static_cast<int64_t>(x.size()) - 1, ", got ",
+          axes);
   return {{shape, c.dtype(0)}};
 }
 void gradient_transpose(GradientContext& c) {
@@ -79,7 +85,8 @@ std::vector<ValueSpec> infer_broadcast(const InferContext& c) {
   const Shape shape = c.attrs.ints("shape");
   check_rank(c, shape);
   Shape result;
-  c.check(broadcast_shape(c.shape(0), shape, result) && result == shape, "cannot broadcast ", c.shape(0), " to ", shape);
+  c.check(broadcast_shape(c.shape(0), shape, result) && result == shape, "cannot broadcast ", c.shape(0), " to ",
+          shape);
   return {{shape, c.dtype(0)}};
 }
 void gradient_broadcast(GradientContext& c) { c.result[0] = c.sum_to_shape(c.dy, c.graph.shape(c.input(0))); }
@@ -98,11 +105,13 @@ std::vector<ValueSpec> infer_concatenate(const InferContext& c) {
   check_rank(c, shape);
   int64_t axis = c.attrs.integer("axis");
   if (axis < 0) axis += static_cast<int64_t>(shape.size());
-  c.check(axis >= 0 && axis < static_cast<int64_t>(shape.size()), "axis ", c.attrs.integer("axis"), " is out of range for shape ", shape);
+  c.check(axis >= 0 && axis < static_cast<int64_t>(shape.size()), "axis ", c.attrs.integer("axis"),
+          " is out of range for shape ", shape);
   for (size_t i = 1; i < c.count(); ++i) {
     Shape other = c.shape(static_cast<int>(i));
     const Shape shown = other;
-    c.check(other.size() == shape.size() && c.dtype(static_cast<int>(i)) == c.dtype(0), "cannot join shapes ", c.shape(0), " and ", shown);
+    c.check(other.size() == shape.size() && c.dtype(static_cast<int>(i)) == c.dtype(0), "cannot join shapes ",
+            c.shape(0), " and ", shown);
     const int64_t width = other[axis];
     other[axis] = shape[axis];
     c.check(other == shape, "cannot join shapes ", c.shape(0), " and ", shown, " along axis ", axis);
@@ -117,7 +126,8 @@ void gradient_concatenate(GradientContext& c) {
   Shape begin(shape.size(), 0);
   for (size_t i = 0; i < c.node.inputs.size(); ++i) {
     const Shape size = c.graph.shape(c.input(static_cast<int>(i)));
-    if (c.wanted[i]) c.result[i] = c.record("slice", {c.dy}, {{"begin", begin}, {"size", size}, {"strides", Shape(shape.size(), 1)}});
+    if (c.wanted[i])
+      c.result[i] = c.record("slice", {c.dy}, {{"begin", begin}, {"size", size}, {"strides", Shape(shape.size(), 1)}});
     begin[axis] += size[axis];
   }
 }
@@ -149,12 +159,15 @@ void lower_concatenate(LowerContext& c) {
 
 std::vector<ValueSpec> infer_slice(const InferContext& c) {
   c.expect_inputs(1, 1);
-  const Shape &x = c.shape(0), begin = c.attrs.ints("begin"), size = c.attrs.ints("size"), strides = c.attrs.ints("strides");
+  const Shape &x = c.shape(0), begin = c.attrs.ints("begin"), size = c.attrs.ints("size"),
+              strides = c.attrs.ints("strides");
   check_rank(c, x);
-  c.check(begin.size() == x.size() && size.size() == x.size() && strides.size() == x.size(), "expects begin, size and strides for each axis of ", x);
+  c.check(begin.size() == x.size() && size.size() == x.size() && strides.size() == x.size(),
+          "expects begin, size and strides for each axis of ", x);
   for (size_t i = 0; i < x.size(); ++i) {
     const int64_t last = begin[i] + (size[i] - 1) * strides[i];
-    c.check(size[i] >= 1 && begin[i] >= 0 && begin[i] < x[i] && last >= 0 && last < x[i], "the slice leaves shape ", x, " along axis ", i);
+    c.check(size[i] >= 1 && begin[i] >= 0 && begin[i] < x[i] && last >= 0 && last < x[i], "the slice leaves shape ", x,
+            " along axis ", i);
   }
   return {{size, c.dtype(0)}};
 }
@@ -164,7 +177,8 @@ void gradient_slice(GradientContext& c) {
   c.result[0] = c.record("slice_grad", {c.dy}, attrs);
 }
 void lower_slice(LowerContext& c) {
-  const Shape begin = c.node.attrs.ints("begin"), step = c.node.attrs.ints("strides"), x = strides_of(c.shape(0)), y = strides_of(c.out_shape());
+  const Shape begin = c.node.attrs.ints("begin"), step = c.node.attrs.ints("strides"), x = strides_of(c.shape(0)),
+              y = strides_of(c.out_shape());
   Shape x_stride;
   int64_t offset = 0;
   for (size_t i = 0; i < x.size(); ++i) x_stride.push_back(x[i] * step[i]), offset += x[i] * begin[i];
@@ -185,7 +199,8 @@ void slice_grad_run(const SliceGradArgs& args, int, int) {
   args.copy->run(args.place, 0, 1);
 }
 void lower_slice_grad(LowerContext& c) {
-  const Shape begin = c.node.attrs.ints("begin"), step = c.node.attrs.ints("strides"), x = strides_of(c.shape(0)), y = strides_of(c.out_shape());
+  const Shape begin = c.node.attrs.ints("begin"), step = c.node.attrs.ints("strides"), x = strides_of(c.shape(0)),
+              y = strides_of(c.out_shape());
   SliceGradArgs args{&c.kernels.copy, &c.kernels.fill, {c.out(), row_layout(c.out_shape()).storage(), 0.0f}, {}};
   int64_t offset = 0;
   args.place.rank = static_cast<int>(x.size());

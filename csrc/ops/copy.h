@@ -35,7 +35,7 @@ struct FillArgs {
 
 // An array that a user feeds or receives, bound before a run; rows are contiguous.
 struct Binding {
-  void* data;     // (n, row_size)
+  void* data;  // (n, row_size)
   DType dtype;
 };
 
@@ -44,10 +44,10 @@ struct LoadBatchArgs {
   const Binding* source;
   const int32_t* const* order;  // (n), points at null when rows are read in place
   const StepState* state;
-  void* y;                      // (rows, row_size), stride y_stride
+  void* y;  // (rows, row_size), stride y_stride
   int64_t rows, row_size, y_stride;
-  DType to;                     // kFloat32 or kInt32
-  float scale, offset;          // y = x*scale + offset, float32 only (Rescaling fused into the loader)
+  DType to;             // kFloat32 or kInt32
+  float scale, offset;  // y = x*scale + offset, float32 only (Rescaling fused into the loader)
 };
 
 // data[state->row + r] = x[r], in x's own type (float32 or int32).

@@ -12,9 +12,9 @@ namespace weft {
 // i/4 high, stream, state->draw low}) with i = row * round_up(row_size, 16) + column; it is kept where the word
 // is >= threshold, and then multiplied by `scale`.
 struct DropoutSpec {
-  uint32_t threshold;      // rate * 2^32; 0 switches dropout off
-  float scale;             // 1 / (1 - rate)
-  uint32_t stream;         // a number of its own for each dropout layer of the model
+  uint32_t threshold;  // rate * 2^32; 0 switches dropout off
+  float scale;         // 1 / (1 - rate)
+  uint32_t stream;     // a number of its own for each dropout layer of the model
   const StepState* state;
 };
 

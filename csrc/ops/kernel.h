@@ -6,8 +6,8 @@ namespace weft {
 
 template <class Args>
 struct Kernel {
-  int (*tiles)(const Args& args, int threads);            // how many pieces suit that many threads
-  void (*run)(const Args& args, int tile, int n_tiles);   // compute piece `tile` of `n_tiles`
+  int (*tiles)(const Args& args, int threads);           // how many pieces suit that many threads
+  void (*run)(const Args& args, int tile, int n_tiles);  // compute piece `tile` of `n_tiles`
 };
 
 }  // namespace weft

@@ -28,32 +28,37 @@ std::vector<ValueSpec> infer_check_finite(const InferContext& c) {
   c.check(element_count(c.shape(0)) == 1, "expects a scalar loss, got shape ", c.shape(0));
   return {};
 }
-void lower_check_finite(LowerContext& c) { c.call(c.kernels.check_finite, CheckFiniteArgs{c.mutable_state(), c.in(0)}, 10); }
+void lower_check_finite(LowerContext& c) {
+  c.call(c.kernels.check_finite, CheckFiniteArgs{c.mutable_state(), c.in(0)}, 10);
+}
 
 std::vector<ValueSpec> infer_in_top_k(const InferContext& c) {
   c.expect_inputs(2, 2);
   const Shape& x = c.shape(0);
   c.check(x.size() == 2, "expects scores of shape (batch, classes), got ", x);
-  c.check(c.dtype(1) == DType::kInt32 && c.shape(1) == Shape{x[0]}, "expects int32 labels of shape ", Shape{x[0]}, ", got ", c.shape(1));
+  c.check(c.dtype(1) == DType::kInt32 && c.shape(1) == Shape{x[0]}, "expects int32 labels of shape ", Shape{x[0]},
+          ", got ", c.shape(1));
   c.check(c.attrs.integer("k") >= 1, "expects k of at least 1, got ", c.attrs.integer("k"));
   return {{{x[0]}}};
 }
 void lower_in_top_k(LowerContext& c) {
   const RowLayout r = row_layout(c.shape(0));
-  InTopKArgs args{c.in(0), reinterpret_cast<const int32_t*>(c.in(1)), c.out(), r.rows, r.row_size, r.stride,
-                  static_cast<int>(c.node.attrs.integer("k"))};
+  InTopKArgs args{c.in(0),  reinterpret_cast<const int32_t*>(c.in(1)),  c.out(), r.rows, r.row_size,
+                  r.stride, static_cast<int>(c.node.attrs.integer("k"))};
   c.call(c.kernels.in_top_k, args, static_cast<double>(element_count(c.shape(0))));
 }
 
 std::vector<ValueSpec> infer_one_hot(const InferContext& c) {
   c.expect_inputs(1, 1);
-  c.check(c.dtype(0) == DType::kInt32 && c.shape(0).size() == 1, "expects int32 labels of shape (batch,), got ", c.shape(0));
+  c.check(c.dtype(0) == DType::kInt32 && c.shape(0).size() == 1, "expects int32 labels of shape (batch,), got ",
+          c.shape(0));
   c.check(c.attrs.integer("depth") >= 1, "expects a depth of at least 1, got ", c.attrs.integer("depth"));
   return {{{c.shape(0)[0], c.attrs.integer("depth")}}};
 }
 void lower_one_hot(LowerContext& c) {
   const Shape& y = c.out_shape();
-  c.call(c.kernels.one_hot, OneHotArgs{reinterpret_cast<const int32_t*>(c.in(0)), c.out(), y[0], y[1], row_layout(y).stride},
+  c.call(c.kernels.one_hot,
+         OneHotArgs{reinterpret_cast<const int32_t*>(c.in(0)), c.out(), y[0], y[1], row_layout(y).stride},
          static_cast<double>(element_count(y)));
 }
 

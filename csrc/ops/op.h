@@ -38,9 +38,12 @@ struct InferContext {
     if (!condition) fail(parts...);
   }
   void expect_inputs(size_t least, size_t most) const {
-    check(count() >= least && count() <= most, "expects ", least, least == most ? "" : " or more", " inputs, got ", count());
+    check(count() >= least && count() <= most, "expects ", least, least == most ? "" : " or more", " inputs, got ",
+          count());
   }
-  void expect_float(int i) const { check(dtype(i) == DType::kFloat32, "expects float32 values, got int32; cast them first"); }
+  void expect_float(int i) const {
+    check(dtype(i) == DType::kFloat32, "expects float32 values, got int32; cast them first");
+  }
 };
 
 // What a gradient rule sees: dy is the gradient of the node's output; it sets the gradient of each input

@@ -48,8 +48,15 @@ std::vector<ValueSpec> infer_random(const InferContext& c) {
 void lower_random(LowerContext& c) {
   const RowLayout r = row_layout(c.out_shape());
   const Attrs& attrs = c.node.attrs;
-  RandomArgs args{c.out(), r.rows, r.row_size, r.stride, c.state, static_cast<uint32_t>(attrs.integer("stream")),
-                  attrs.text("fn") == "normal" ? RandomFn::kNormal : RandomFn::kUniform, attrs.real("a"), attrs.real("b", 1)};
+  RandomArgs args{c.out(),
+                  r.rows,
+                  r.row_size,
+                  r.stride,
+                  c.state,
+                  static_cast<uint32_t>(attrs.integer("stream")),
+                  attrs.text("fn") == "normal" ? RandomFn::kNormal : RandomFn::kUniform,
+                  attrs.real("a"),
+                  attrs.real("b", 1)};
   c.call(c.kernels.random, args, static_cast<double>(element_count(c.out_shape())));
 }
 

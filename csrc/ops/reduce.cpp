@@ -62,10 +62,15 @@ void gradient_reduce(GradientContext& c) {
     if (c.graph.shape(v) != with_ones) v = c.record("reshape", {v}, {{"shape", with_ones}});
     return c.graph.shape(v) == x ? v : c.record("broadcast_to", {v}, {{"shape", x}});
   };
-  auto binary = [&](const char* name, ValueId a, ValueId b) { return c.record("binary", {a, b}, {{"fn", std::string(name)}}); };
-  const double count = static_cast<double>(element_count(x)) / static_cast<double>(std::max<int64_t>(1, element_count(with_ones)));
+  auto binary = [&](const char* name, ValueId a, ValueId b) {
+    return c.record("binary", {a, b}, {{"fn", std::string(name)}});
+  };
+  const double count =
+      static_cast<double>(element_count(x)) / static_cast<double>(std::max<int64_t>(1, element_count(with_ones)));
   switch (fn) {
-    case ReduceFn::kSum: c.result[0] = spread(c.dy); break;
+    case ReduceFn::kSum:
+      c.result[0] = spread(c.dy);
+      break;
     case ReduceFn::kMean:
       c.result[0] = spread(c.record("unary", {c.dy}, {{"fn", std::string("affine")}, {"a", 1.0 / count}, {"b", 0.0}}));
       break;
@@ -73,7 +78,8 @@ void gradient_reduce(GradientContext& c) {
     case ReduceFn::kMin: {
       // Elements that share the extremum share its gradient.
       const ValueId hit = binary("equal", c.input(0), spread(c.output()));
-      const ValueId hits = c.record("reduce", {hit}, {{"fn", std::string("sum")}, {"axes", c.node.attrs.ints("axes")}, {"keepdims", int64_t{1}}});
+      const ValueId hits = c.record(
+          "reduce", {hit}, {{"fn", std::string("sum")}, {"axes", c.node.attrs.ints("axes")}, {"keepdims", int64_t{1}}});
       c.result[0] = binary("multiply", spread(c.dy), binary("divide", hit, hits));
       break;
     }
@@ -118,8 +124,12 @@ std::vector<ValueSpec> infer_argmax(const InferContext& c) {
 void lower_argmax(LowerContext& c) {
   const Shape& x = c.shape(0);
   const bool vector = x.size() == 1;
-  ArgmaxArgs args{c.in(0), static_cast<int32_t*>(static_cast<void*>(c.out())), vector ? 1 : x[0], x.back(),
-                  vector ? x[0] : row_layout(x).stride, c.node.attrs.flag("smallest")};
+  ArgmaxArgs args{c.in(0),
+                  static_cast<int32_t*>(static_cast<void*>(c.out())),
+                  vector ? 1 : x[0],
+                  x.back(),
+                  vector ? x[0] : row_layout(x).stride,
+                  c.node.attrs.flag("smallest")};
   c.call(c.kernels.argmax, args, static_cast<double>(element_count(x)) / 2.0);
 }
 

@@ -21,7 +21,8 @@ void gradient_softmax(GradientContext& c) { c.result[0] = c.record("softmax_grad
 // One row for a vector, else a row for each index of the first axis (legalizing makes x a matrix).
 void lower_softmax(LowerContext& c) {
   const RowLayout r = row_layout(c.shape(0));
-  c.call(c.kernels.softmax, SoftmaxArgs{c.in(0), c.out(), r.rows, r.row_size, r.stride, r.stride, c.node.attrs.flag("log")},
+  c.call(c.kernels.softmax,
+         SoftmaxArgs{c.in(0), c.out(), r.rows, r.row_size, r.stride, r.stride, c.node.attrs.flag("log")},
          row_time(c.shape(0)));
 }
 
@@ -29,7 +30,8 @@ std::vector<ValueSpec> infer_softmax_grad(const InferContext& c) { return {{c.sh
 void lower_softmax_grad(LowerContext& c) {
   const RowLayout r = row_layout(c.shape(0));
   c.call(c.kernels.softmax_grad,
-         SoftmaxGradArgs{c.in(0), c.in(1), c.out(), r.rows, r.row_size, r.stride, r.stride, r.stride, c.node.attrs.flag("log")},
+         SoftmaxGradArgs{c.in(0), c.in(1), c.out(), r.rows, r.row_size, r.stride, r.stride, r.stride,
+                         c.node.attrs.flag("log")},
          row_time(c.shape(0)));
 }
 
@@ -56,7 +58,9 @@ void gradient_cross_entropy(GradientContext& c) {
 }
 
 std::vector<ValueSpec> infer_cross_entropy_grad(const InferContext& c) { return {{c.shape(0)}}; }
-std::vector<ValueSpec> infer_cross_entropy_with_grad(const InferContext& c) { return {{{c.shape(0)[0]}}, {c.shape(0)}}; }
+std::vector<ValueSpec> infer_cross_entropy_with_grad(const InferContext& c) {
+  return {{{c.shape(0)[0]}}, {c.shape(0)}};
+}
 
 SoftmaxCrossEntropyArgs cross_entropy_args(LowerContext& c) {
   const Shape& x = c.shape(0);
@@ -93,8 +97,10 @@ void lower_cross_entropy_with_grad(LowerContext& c) {
 
 const OpDef kSoftmax = {"softmax", infer_softmax, gradient_softmax, lower_softmax};
 const OpDef kSoftmaxGrad = {"softmax_grad", infer_softmax_grad, nullptr, lower_softmax_grad};
-const OpDef kSoftmaxCrossEntropy = {"softmax_cross_entropy", infer_cross_entropy, gradient_cross_entropy, lower_cross_entropy};
-const OpDef kSoftmaxCrossEntropyGrad = {"softmax_cross_entropy_grad", infer_cross_entropy_grad, nullptr, lower_cross_entropy_grad};
+const OpDef kSoftmaxCrossEntropy = {"softmax_cross_entropy", infer_cross_entropy, gradient_cross_entropy,
+                                    lower_cross_entropy};
+const OpDef kSoftmaxCrossEntropyGrad = {"softmax_cross_entropy_grad", infer_cross_entropy_grad, nullptr,
+                                        lower_cross_entropy_grad};
 const OpDef kSoftmaxCrossEntropyWithGrad = {"softmax_cross_entropy_with_grad", infer_cross_entropy_with_grad, nullptr,
                                             lower_cross_entropy_with_grad};
 

@@ -10,7 +10,7 @@ extern const char* const kUnaryNames[];
 int unary_count();
 bool find_unary(const std::string& name, UnaryFn& fn);
 
-UnarySpec unary_spec(const Attrs& attrs);       // attributes fn, a, b, c; none means identity
+UnarySpec unary_spec(const Attrs& attrs);         // attributes fn, a, b, c; none means identity
 DropoutSpec dropout_spec(const LowerContext& c);  // attributes rate, stream; none means off
 
 // Attributes rule, p0, p1, epsilon, clip_value, l1, l2, has_grad_scale; the node's inputs from

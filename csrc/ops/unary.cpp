@@ -7,10 +7,12 @@
 namespace weft {
 
 const char* const kUnaryNames[] = {
-    "identity", "relu", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "softsign", "exp", "hard_sigmoid",
-    "relu6", "step", "gelu", "gelu_tanh", "silu", "hard_silu", "log_sigmoid", "mish", "relu_general", "negative", "abs",
-    "sign", "square", "sqrt", "rsqrt", "reciprocal", "log", "log1p", "expm1", "sin", "cos", "floor", "ceil", "round",
-    "erf", "log_cosh", "is_nan", "is_finite", "logical_not", "pow_scalar", "clip", "affine", "reverse_divide"};
+    "identity",   "relu",        "leaky_relu",   "elu",           "selu",     "sigmoid", "tanh",      "softplus",
+    "softsign",   "exp",         "hard_sigmoid", "relu6",         "step",     "gelu",    "gelu_tanh", "silu",
+    "hard_silu",  "log_sigmoid", "mish",         "relu_general",  "negative", "abs",     "sign",      "square",
+    "sqrt",       "rsqrt",       "reciprocal",   "log",           "log1p",    "expm1",   "sin",       "cos",
+    "floor",      "ceil",        "round",        "erf",           "log_cosh", "is_nan",  "is_finite", "logical_not",
+    "pow_scalar", "clip",        "affine",       "reverse_divide"};
 static_assert(std::size(kUnaryNames) == static_cast<size_t>(UnaryFn::kReverseDivide) + 1);
 
 int unary_count() { return static_cast<int>(std::size(kUnaryNames)); }
@@ -27,7 +29,8 @@ bool find_unary(const std::string& name, UnaryFn& fn) {
 
 UnarySpec unary_spec(const Attrs& attrs) {
   UnarySpec spec{UnaryFn::kIdentity, attrs.real("a"), attrs.real("b"), attrs.real("c")};
-  if (attrs.has("fn")) check(find_unary(attrs.text("fn"), spec.fn), "there is no unary function '", attrs.text("fn"), "'");
+  if (attrs.has("fn"))
+    check(find_unary(attrs.text("fn"), spec.fn), "there is no unary function '", attrs.text("fn"), "'");
   return spec;
 }
 
@@ -50,7 +53,8 @@ void gradient_unary(GradientContext& c) {
     const double factor = spec.fn == UnaryFn::kNegative ? -1.0 : spec.a;
     c.result[0] = c.record("unary", {c.dy}, {{"fn", std::string("affine")}, {"a", factor}, {"b", 0.0}});
   } else {
-    c.result[0] = c.record("unary_grad", {c.dy, derivative_uses_value(spec.fn) ? c.output() : c.input(0)}, c.node.attrs);
+    c.result[0] =
+        c.record("unary_grad", {c.dy, derivative_uses_value(spec.fn) ? c.output() : c.input(0)}, c.node.attrs);
   }
 }
 
@@ -76,33 +80,55 @@ void gradient_unary_grad(GradientContext& c) {
   };
   auto times = [&](ValueId x, ValueId y) { return c.record("binary", {x, y}, {{"fn", std::string("multiply")}}); };
   switch (spec.fn) {
-    case UnaryFn::kRelu: case UnaryFn::kLeakyRelu: case UnaryFn::kRelu6: case UnaryFn::kStep: case UnaryFn::kAbs:
-    case UnaryFn::kSign: case UnaryFn::kHardSigmoid: case UnaryFn::kReluGeneral: case UnaryFn::kClip:
-    case UnaryFn::kFloor: case UnaryFn::kCeil: case UnaryFn::kRound:
+    case UnaryFn::kRelu:
+    case UnaryFn::kLeakyRelu:
+    case UnaryFn::kRelu6:
+    case UnaryFn::kStep:
+    case UnaryFn::kAbs:
+    case UnaryFn::kSign:
+    case UnaryFn::kHardSigmoid:
+    case UnaryFn::kReluGeneral:
+    case UnaryFn::kClip:
+    case UnaryFn::kFloor:
+    case UnaryFn::kCeil:
+    case UnaryFn::kRound:
       return;  // piecewise linear: zero
-    case UnaryFn::kSigmoid: c.result[1] = times(outer, affine(saved, -2, 1)); return;   // d(y(1-y))/dy
-    case UnaryFn::kTanh: c.result[1] = times(outer, affine(saved, -2, 0)); return;      // d(1-y^2)/dy
-    case UnaryFn::kExp: c.result[1] = outer; return;
-    case UnaryFn::kSquare: c.result[1] = affine(outer, 2, 0); return;
+    case UnaryFn::kSigmoid:
+      c.result[1] = times(outer, affine(saved, -2, 1));
+      return;  // d(y(1-y))/dy
+    case UnaryFn::kTanh:
+      c.result[1] = times(outer, affine(saved, -2, 0));
+      return;  // d(1-y^2)/dy
+    case UnaryFn::kExp:
+      c.result[1] = outer;
+      return;
+    case UnaryFn::kSquare:
+      c.result[1] = affine(outer, 2, 0);
+      return;
     case UnaryFn::kLog:
-      c.result[1] = times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", -2.0}}), -1, 0));
+      c.result[1] =
+          times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", -2.0}}), -1, 0));
       return;
     case UnaryFn::kSqrt:
-      c.result[1] = times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", -1.5}}), -0.25, 0));
+      c.result[1] =
+          times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", -1.5}}), -0.25, 0));
       return;
     case UnaryFn::kPowScalar:
-      c.result[1] = times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", spec.a - 2.0}}),
-                                        spec.a * (spec.a - 1.0), 0));
+      c.result[1] =
+          times(outer, affine(c.record("unary", {saved}, {{"fn", std::string("pow_scalar")}, {"a", spec.a - 2.0}}),
+                              spec.a * (spec.a - 1.0), 0));
       return;
     default:
-      fail(c.node.layer.empty() ? "unary" : c.node.layer, ": the second derivative of '", c.node.attrs.text("fn"), "' is not available");
+      fail(c.node.layer.empty() ? "unary" : c.node.layer, ": the second derivative of '", c.node.attrs.text("fn"),
+           "' is not available");
   }
 }
 
 void lower_unary_grad(LowerContext& c) {
   const RowLayout r = row_layout(c.shape(0));
   c.call(c.kernels.unary_grad,
-         UnaryGradArgs{c.in(0), c.in(1), c.out(), r.rows, r.row_size, r.stride, r.stride, r.stride, unary_spec(c.node.attrs)},
+         UnaryGradArgs{c.in(0), c.in(1), c.out(), r.rows, r.row_size, r.stride, r.stride, r.stride,
+                       unary_spec(c.node.attrs)},
          element_time(c.shape(0)));
 }
 

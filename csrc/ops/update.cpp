@@ -11,8 +11,17 @@ namespace weft {
 
 namespace {
 
-const char* const kRuleNames[] = {"none", "sgd", "momentum", "nesterov", "rmsprop", "rmsprop_momentum", "rmsprop_centered",
-                                  "rmsprop_centered_momentum", "adam", "amsgrad", "adagrad"};
+const char* const kRuleNames[] = {"none",
+                                  "sgd",
+                                  "momentum",
+                                  "nesterov",
+                                  "rmsprop",
+                                  "rmsprop_momentum",
+                                  "rmsprop_centered",
+                                  "rmsprop_centered_momentum",
+                                  "adam",
+                                  "amsgrad",
+                                  "adagrad"};
 static_assert(std::size(kRuleNames) == static_cast<size_t>(UpdateRule::kAdagrad) + 1);
 
 }  // namespace
@@ -26,10 +35,21 @@ UpdateRule update_rule(const std::string& name) {
 
 int slot_count(UpdateRule rule) {
   switch (rule) {
-    case UpdateRule::kNone: case UpdateRule::kSgd: return 0;
-    case UpdateRule::kMomentum: case UpdateRule::kNesterov: case UpdateRule::kRmsprop: case UpdateRule::kAdagrad: return 1;
-    case UpdateRule::kRmspropMomentum: case UpdateRule::kRmspropCentered: case UpdateRule::kAdam: return 2;
-    case UpdateRule::kRmspropCenteredMomentum: case UpdateRule::kAmsgrad: return 3;
+    case UpdateRule::kNone:
+    case UpdateRule::kSgd:
+      return 0;
+    case UpdateRule::kMomentum:
+    case UpdateRule::kNesterov:
+    case UpdateRule::kRmsprop:
+    case UpdateRule::kAdagrad:
+      return 1;
+    case UpdateRule::kRmspropMomentum:
+    case UpdateRule::kRmspropCentered:
+    case UpdateRule::kAdam:
+      return 2;
+    case UpdateRule::kRmspropCenteredMomentum:
+    case UpdateRule::kAmsgrad:
+      return 3;
   }
   return 0;
 }

@@ -10,24 +10,25 @@
 namespace weft {
 
 enum class UpdateRule : uint8_t {
-  kNone,      // no update: the gradient itself is stored
-  kSgd,       // w -= lr*g
-  kMomentum,  // m = mu*m - lr*g;  w += m
-  kNesterov,  // m = mu*m - lr*g;  w += mu*m - lr*g
-  kRmsprop,   // v = rho*v + (1-rho)*g^2;  w -= lr*g / sqrt(v + eps)
-  kRmspropMomentum,  // as kRmsprop, m = mu*m + lr*g / sqrt(v + eps);  w -= m
-  kRmspropCentered,  // v as above, a = rho*a + (1-rho)*g;  w -= lr*g / sqrt(v - a^2 + eps)
+  kNone,                     // no update: the gradient itself is stored
+  kSgd,                      // w -= lr*g
+  kMomentum,                 // m = mu*m - lr*g;  w += m
+  kNesterov,                 // m = mu*m - lr*g;  w += mu*m - lr*g
+  kRmsprop,                  // v = rho*v + (1-rho)*g^2;  w -= lr*g / sqrt(v + eps)
+  kRmspropMomentum,          // as kRmsprop, m = mu*m + lr*g / sqrt(v + eps);  w -= m
+  kRmspropCentered,          // v as above, a = rho*a + (1-rho)*g;  w -= lr*g / sqrt(v - a^2 + eps)
   kRmspropCenteredMomentum,  // slots v, a, m
-  kAdam,      // m += (1-b1)*(g-m);  v += (1-b2)*(g^2-v);  w -= step*m / (sqrt(v) + eps)
-  kAmsgrad,   // as kAdam with h = max(h, v) in the denominator
-  kAdagrad,   // a += g^2;  w -= lr*g / sqrt(a + eps)
+  kAdam,                     // m += (1-b1)*(g-m);  v += (1-b2)*(g^2-v);  w -= step*m / (sqrt(v) + eps)
+  kAmsgrad,                  // as kAdam with h = max(h, v) in the denominator
+  kAdagrad,                  // a += g^2;  w -= lr*g / sqrt(a + eps)
 };
 
 // What a rule needs besides the arrays. Before the rule: g *= *grad_scale (if given), then clipped to
 // +-clip_value (if > 0), then g += l1*sign(w) + 2*l2*w, and w *= scalars[1].
 struct UpdateSpec {
   UpdateRule rule;
-  const float* scalars;     // (2): step size (lr, for Adam with bias correction), 1 - lr*weight_decay; null when rule is kNone
+  const float*
+      scalars;  // (2): step size (lr, for Adam with bias correction), 1 - lr*weight_decay; null when rule is kNone
   const float* grad_scale;  // (1) or null
   float p0, p1, epsilon;    // momentum or rho or beta_1; momentum (RMSprop) or beta_2
   float clip_value, l1, l2;

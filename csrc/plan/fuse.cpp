@@ -239,9 +239,12 @@ class Fuser {
         return graph_.value(w).source == Value::Source::kConstant || is(producer(w), kLoadBatch);
       };
       const ValueId a = node(p).inputs[0], b = node(p).inputs[1];
-      if (known_finite(a)) v = b;
-      else if (known_finite(b)) v = a;
-      else return;
+      if (known_finite(a))
+        v = b;
+      else if (known_finite(b))
+        v = a;
+      else
+        return;
     }
   }
 
@@ -252,7 +255,8 @@ class Fuser {
     if (!weight || element_count(graph_.shape(node(accumulate).inputs[1])) != 1) return;
     ValueId v = node(accumulate).inputs[0];
     double factor = *weight;
-    while (is(producer(v), kUnary) && fn_of(producer(v)) == UnaryFn::kAffine && node(producer(v)).attrs.real("b") == 0) {
+    while (is(producer(v), kUnary) && fn_of(producer(v)) == UnaryFn::kAffine &&
+           node(producer(v)).attrs.real("b") == 0) {
       factor *= node(producer(v)).attrs.number("a");
       v = node(producer(v)).inputs[0];
     }

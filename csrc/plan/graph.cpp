@@ -51,7 +51,8 @@ ValueId Graph::record(const std::string& kind, std::vector<ValueId> inputs, Attr
   // A product with any second operand is a dense layer whose kernel is packed first.
   const OpDef* op = find_op(kind == "matmul" ? "dense" : kind);
   check(op && op->infer, "there is no op '", kind, "'");
-  for (ValueId id : inputs) check(id >= 0 && id < static_cast<ValueId>(values.size()), kind, ": there is no value ", id);
+  for (ValueId id : inputs)
+    check(id >= 0 && id < static_cast<ValueId>(values.size()), kind, ": there is no value ", id);
   return record(*op, std::move(inputs), std::move(attrs), std::move(layer));
 }
 

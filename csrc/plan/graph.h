@@ -23,12 +23,12 @@ struct Value {
   Shape shape;
   DType dtype = DType::kFloat32;
   Source source = Source::kNode;
-  Layout layout = Layout::kRows;         // of a node's value; a variable has its own
-  int producer = -1;                     // kNode: the node
-  int input_index = -1;                  // kInput
-  std::shared_ptr<Variable> variable;    // kVariable
-  std::vector<float> constant;           // kConstant: bit patterns of 4-byte elements, contiguous
-  std::string name;                      // of an input
+  Layout layout = Layout::kRows;       // of a node's value; a variable has its own
+  int producer = -1;                   // kNode: the node
+  int input_index = -1;                // kInput
+  std::shared_ptr<Variable> variable;  // kVariable
+  std::vector<float> constant;         // kConstant: bit patterns of 4-byte elements, contiguous
+  std::string name;                    // of an input
 
   // The one number that every element of a float constant has.
   std::optional<float> uniform() const;

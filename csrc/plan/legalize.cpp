@@ -33,7 +33,8 @@ void settle_layouts(Graph& graph) {
       const auto& slot = graph.value(node.inputs[2 + i]).variable;
       check(slot != nullptr, "the slots of an update must be variables");
       slot->settle_layout(variable->layout());
-      check(slot->layout() == variable->layout(), "a slot of '", variable->name, "' is already in use in another layout");
+      check(slot->layout() == variable->layout(), "a slot of '", variable->name,
+            "' is already in use in another layout");
     }
   }
 }
@@ -58,7 +59,8 @@ ValueId add_output(Graph& graph, int node, Shape shape, DType dtype, Layout layo
   return id;
 }
 
-ValueId insert(Graph& graph, const OpDef& op, ValueId input, Shape shape, const Node& like, Layout layout = Layout::kRows) {
+ValueId insert(Graph& graph, const OpDef& op, ValueId input, Shape shape, const Node& like,
+               Layout layout = Layout::kRows) {
   const Node copy = like;  // append moves the nodes
   const int node = append(graph, op, {input}, {{"shape", shape}}, copy);
   return add_output(graph, node, shape, graph.value(input).dtype, layout);
@@ -92,7 +94,8 @@ void flatten_to_matrix(Graph& graph, int i) {
   const ValueId y = graph.nodes[i].outputs[0];
   const Value original = graph.value(y);
   graph.nodes[i].outputs.clear();
-  const ValueId flat = add_output(graph, i, original.shape.size() == x.size() ? matrix : Shape{matrix[0]}, original.dtype);
+  const ValueId flat =
+      add_output(graph, i, original.shape.size() == x.size() ? matrix : Shape{matrix[0]}, original.dtype);
   const Node like = graph.nodes[i];
   const int back = append(graph, kReshape, {flat}, {{"shape", original.shape}}, like);
   graph.nodes[back].outputs = {y};
@@ -100,11 +103,13 @@ void flatten_to_matrix(Graph& graph, int i) {
 }
 
 void legalize_reshape(Graph& graph, int i) {
-  const RowLayout from = row_layout(graph.shape(graph.nodes[i].inputs[0])), to = row_layout(graph.shape(graph.nodes[i].outputs[0]));
+  const RowLayout from = row_layout(graph.shape(graph.nodes[i].inputs[0])),
+                  to = row_layout(graph.shape(graph.nodes[i].outputs[0]));
   const bool same_rows = from.rows == to.rows && from.stride == to.stride;
   if (same_rows || (from.gapless() && to.gapless())) return;  // stays an alias
   if (!from.gapless() && !to.gapless()) {
-    const ValueId flat = insert(graph, kReshapeCopy, graph.nodes[i].inputs[0], {element_count(graph.shape(graph.nodes[i].inputs[0]))}, graph.nodes[i]);
+    const ValueId flat = insert(graph, kReshapeCopy, graph.nodes[i].inputs[0],
+                                {element_count(graph.shape(graph.nodes[i].inputs[0]))}, graph.nodes[i]);
     graph.nodes[i].inputs[0] = flat;
   }
   graph.nodes[i].op = &kReshapeCopy;
@@ -116,7 +121,8 @@ class UpdateScalars {
   explicit UpdateScalars(Graph& graph) : graph_(graph) {}
   ValueId of(int i) {
     const Attrs attrs = graph_.nodes[i].attrs;
-    const auto key = std::make_tuple(attrs.text("rule"), attrs.number("p0"), attrs.number("p1"), attrs.number("weight_decay"));
+    const auto key =
+        std::make_tuple(attrs.text("rule"), attrs.number("p0"), attrs.number("p1"), attrs.number("weight_decay"));
     const auto found = made_.find(key);
     if (found != made_.end()) return found->second;
     const Node like = graph_.nodes[i];
@@ -139,7 +145,8 @@ void add_loads(Graph& graph, Bindings& bindings) {
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const ValueId v = graph.inputs[i];
     like.layer = graph.value(v).name.empty() ? concat("input ", i) : graph.value(v).name;
-    const int node = append(graph, kLoadBatch, {}, {{"binding", address(&bindings.inputs[i])}, {"order", address(&bindings.order)}}, like);
+    const int node = append(graph, kLoadBatch, {},
+                            {{"binding", address(&bindings.inputs[i])}, {"order", address(&bindings.order)}}, like);
     graph.nodes[node].outputs = {v};
     graph.values[v].source = Value::Source::kNode;
     graph.values[v].producer = node;
@@ -152,7 +159,8 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
   Node like;
   like.layer = "output";
   like.order = static_cast<int>(graph.nodes.size());
-  for (size_t i = 0; i < outputs.size(); ++i) append(graph, kStoreBatch, {outputs[i]}, {{"binding", address(&bindings.outputs[i])}}, like);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    append(graph, kStoreBatch, {outputs[i]}, {{"binding", address(&bindings.outputs[i])}}, like);
 
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (graph.nodes[i].removed) continue;
@@ -162,14 +170,16 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
       for (size_t k = 0; k < graph.nodes[i].inputs.size(); ++k) {
         const Shape shape = graph.shape(graph.nodes[i].inputs[k]);
         if (shape.size() > 1) {
-          const ValueId flat = insert(graph, kReshape, graph.nodes[i].inputs[k], {element_count(shape)}, graph.nodes[i]);
+          const ValueId flat =
+              insert(graph, kReshape, graph.nodes[i].inputs[k], {element_count(shape)}, graph.nodes[i]);
           graph.nodes[i].inputs[k] = flat;
         }
       }
     }
     if (op == &kDenseGradInput) {
       const Shape dy = graph.shape(graph.nodes[i].inputs[0]);
-      const ValueId transposed = insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
+      const ValueId transposed =
+          insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
       graph.nodes[i].inputs[0] = transposed;
     }
   }
@@ -187,7 +197,8 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
       const bool shared = graph.value(in).source != Value::Source::kVariable;
       ValueId& converted = done[in];
       if (converted == 0 || !shared) {
-        converted = insert(graph, wanted == Layout::kPanels ? kPack : kUnpack, in, graph.shape(in), graph.nodes[i], wanted);
+        converted =
+            insert(graph, wanted == Layout::kPanels ? kPack : kUnpack, in, graph.shape(in), graph.nodes[i], wanted);
       }
       graph.nodes[i].inputs[k] = converted;
     }

@@ -30,7 +30,8 @@ MemoryPlan plan_memory(const Graph& graph, const std::vector<int>& phase_of_node
 
   std::vector<ValueId> live;
   for (size_t v = 0; v < n; ++v) {
-    if (plan.first_phase[v] >= 0 && graph.values[v].source == Value::Source::kNode) live.push_back(static_cast<ValueId>(v));
+    if (plan.first_phase[v] >= 0 && graph.values[v].source == Value::Source::kNode)
+      live.push_back(static_cast<ValueId>(v));
   }
   auto size_of = [&](ValueId v) { return round_up(storage_of(graph.values[v]), 64 / sizeof(float)); };
   // The largest first, each at the lowest place that is free during its whole life.

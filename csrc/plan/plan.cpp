@@ -75,7 +75,8 @@ void Plan::lower() {
     const Node& node = graph_.nodes[i];
     if (node.removed || node.op->is_alias) continue;
     check(node.op->lower != nullptr, "internal error: '", node.op->name, "' was not lowered");
-    LowerContext context{graph_, node, device_.kernels(), threads, &state_, [this](ValueId v) { return address_of(v); }, {}, 0, 0};
+    LowerContext context{
+        graph_, node, device_.kernels(), threads, &state_, [this](ValueId v) { return address_of(v); }, {}, 0, 0};
     node.op->lower(context);
     program_.phases[phase_of_node_[i]].steps.push_back(context.step);
     program_.work += context.work;
@@ -86,8 +87,10 @@ void Plan::lower() {
 }
 
 void Plan::bind(const Request& request) {
-  check(request.inputs.size() == bindings_.inputs.size(), "the plan takes ", bindings_.inputs.size(), " inputs, got ", request.inputs.size());
-  check(request.outputs.size() == bindings_.outputs.size(), "the plan gives ", bindings_.outputs.size(), " outputs, got ", request.outputs.size());
+  check(request.inputs.size() == bindings_.inputs.size(), "the plan takes ", bindings_.inputs.size(), " inputs, got ",
+        request.inputs.size());
+  check(request.outputs.size() == bindings_.outputs.size(), "the plan gives ", bindings_.outputs.size(),
+        " outputs, got ", request.outputs.size());
   if (device_.threads() != lowered_for_threads_) lower();
   // In place: the kernels hold the addresses of these.
   std::copy(request.inputs.begin(), request.inputs.end(), bindings_.inputs.begin());
@@ -128,7 +131,8 @@ std::string Plan::find_nonfinite(const Request& request) {
       const Node& node = graph_.nodes[step_nodes_[p][s].node];
       // What follows the check of the loss may change variables and is not run.
       if (node.op->has_effect || node.attrs.has("rule")) continue;
-      for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile) phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
+      for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile)
+        phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
         if (value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
@@ -175,7 +179,14 @@ std::vector<StepInfo> Plan::describe() const {
   for (size_t p = 0; p < program_.phases.size(); ++p) {
     for (size_t s = 0; s < step_nodes_[p].size(); ++s) {
       const Node& node = graph_.nodes[step_nodes_[p][s].node];
-      StepInfo info{static_cast<int>(p), node.op->name, node.layer, {}, 0, -1, step_nodes_[p][s].flops, program_.phases[p].steps[s].n_tiles};
+      StepInfo info{static_cast<int>(p),
+                    node.op->name,
+                    node.layer,
+                    {},
+                    0,
+                    -1,
+                    step_nodes_[p][s].flops,
+                    program_.phases[p].steps[s].n_tiles};
       if (!node.outputs.empty()) {
         const Value& value = graph_.value(node.outputs[0]);
         info.shape = value.shape;

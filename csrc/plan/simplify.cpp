@@ -57,20 +57,29 @@ namespace {
 
 bool fold_unary(const Node& node, float x, float& y) {
   const std::string fn = node.attrs.text("fn");
-  if (fn == "affine") y = node.attrs.real("a") * x + node.attrs.real("b");
-  else if (fn == "negative") y = -x;
-  else if (fn == "identity") y = x;
-  else return false;
+  if (fn == "affine")
+    y = node.attrs.real("a") * x + node.attrs.real("b");
+  else if (fn == "negative")
+    y = -x;
+  else if (fn == "identity")
+    y = x;
+  else
+    return false;
   return true;
 }
 
 bool fold_binary(const Node& node, float a, float b, float& y) {
   const std::string fn = node.attrs.text("fn");
-  if (fn == "add") y = a + b;
-  else if (fn == "subtract") y = a - b;
-  else if (fn == "multiply") y = a * b;
-  else if (fn == "divide") y = a / b;
-  else return false;
+  if (fn == "add")
+    y = a + b;
+  else if (fn == "subtract")
+    y = a - b;
+  else if (fn == "multiply")
+    y = a * b;
+  else if (fn == "divide")
+    y = a / b;
+  else
+    return false;
   return true;
 }
 

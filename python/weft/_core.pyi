@@ -115,13 +115,21 @@ class Plan:
         The GIL is released meanwhile. Advances state.draw once per step, and state.iteration if the plan updates.
         """
     def find_nonfinite(
-        self, state: StepState, inputs: Sequence[NDArray[Any]], order: NDArray[np.int32] | None, start: int
+        self,
+        state: StepState,
+        inputs: Sequence[NDArray[Any]],
+        order: NDArray[np.int32] | None,
+        start: int,
     ) -> str:
         """Runs the steps before any update, one at a time, and names the first layer with NaN or inf ('' if none)."""
     def describe(self) -> list[dict[str, Any]]:
         """A dict per kernel call: step, phase, kernel, layer, shape, bytes, offset, flops, tiles."""
     def profile(
-        self, state: StepState, inputs: Sequence[NDArray[Any]], order: NDArray[np.int32] | None, repeats: int
+        self,
+        state: StepState,
+        inputs: Sequence[NDArray[Any]],
+        order: NDArray[np.int32] | None,
+        repeats: int,
     ) -> list[float]:
         """Median seconds of each kernel call on the calling thread alone; variables change as in training."""
     @property

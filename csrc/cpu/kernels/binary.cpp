@@ -107,23 +107,40 @@ using BlockFunction = void (*)(const float* a, const float* b, float* y, int64_t
 
 BlockFunction block_function(BinaryFn fn) {
   switch (fn) {
-    case BinaryFn::kAdd: return each<add>;
-    case BinaryFn::kSubtract: return each<subtract>;
-    case BinaryFn::kMultiply: return each<multiply>;
-    case BinaryFn::kDivide: return each<divide>;
-    case BinaryFn::kMaximum: return each<maximum>;
-    case BinaryFn::kMinimum: return each<minimum>;
-    case BinaryFn::kPower: return each<pow>;
-    case BinaryFn::kFloorDivide: return each_scalar<floor_divide>;
-    case BinaryFn::kMod: return each_scalar<modulo>;
-    case BinaryFn::kEqual: return each<equal>;
-    case BinaryFn::kNotEqual: return each<not_equal>;
-    case BinaryFn::kLess: return each<less>;
-    case BinaryFn::kLessEqual: return each<less_equal>;
-    case BinaryFn::kGreater: return each<greater>;
-    case BinaryFn::kGreaterEqual: return each<greater_equal>;
-    case BinaryFn::kLogicalAnd: return each<logical_and>;
-    case BinaryFn::kLogicalOr: return each<logical_or>;
+    case BinaryFn::kAdd:
+      return each<add>;
+    case BinaryFn::kSubtract:
+      return each<subtract>;
+    case BinaryFn::kMultiply:
+      return each<multiply>;
+    case BinaryFn::kDivide:
+      return each<divide>;
+    case BinaryFn::kMaximum:
+      return each<maximum>;
+    case BinaryFn::kMinimum:
+      return each<minimum>;
+    case BinaryFn::kPower:
+      return each<pow>;
+    case BinaryFn::kFloorDivide:
+      return each_scalar<floor_divide>;
+    case BinaryFn::kMod:
+      return each_scalar<modulo>;
+    case BinaryFn::kEqual:
+      return each<equal>;
+    case BinaryFn::kNotEqual:
+      return each<not_equal>;
+    case BinaryFn::kLess:
+      return each<less>;
+    case BinaryFn::kLessEqual:
+      return each<less_equal>;
+    case BinaryFn::kGreater:
+      return each<greater>;
+    case BinaryFn::kGreaterEqual:
+      return each<greater_equal>;
+    case BinaryFn::kLogicalAnd:
+      return each<logical_and>;
+    case BinaryFn::kLogicalOr:
+      return each<logical_or>;
   }
   return each<add>;
 }
@@ -142,7 +159,7 @@ void binary_run(const BinaryArgs& args, int tile, int n_tiles) {
   a.stride = s.stride[0][last];
   b.stride = s.stride[1][last];
   y.stride = s.stride[2][last];
-  for_each_strided_run(s, tile, n_tiles, [&](const int64_t (&offset)[3], int64_t size) {
+  for_each_strided_run(s, tile, n_tiles, [&](const int64_t(&offset)[3], int64_t size) {
     a.data = args.a + offset[0];
     b.data = args.b + offset[1];
     y.data = args.y + offset[2];
@@ -159,8 +176,8 @@ int select_tiles(const SelectArgs& args, int threads) {
 }
 
 void select_run(const SelectArgs& args, int tile, int n_tiles) {
-  Strided<4> s = merge_axes<4>(args.rank, args.shape,
-                               {args.condition_stride, args.a_stride, args.b_stride, args.y_stride});
+  Strided<4> s =
+      merge_axes<4>(args.rank, args.shape, {args.condition_stride, args.a_stride, args.b_stride, args.y_stride});
   lengthen_runs(s);
   const int last = s.rank - 1;
   Operand condition, a, b;
@@ -169,7 +186,7 @@ void select_run(const SelectArgs& args, int tile, int n_tiles) {
   a.stride = s.stride[1][last];
   b.stride = s.stride[2][last];
   y.stride = s.stride[3][last];
-  for_each_strided_run(s, tile, n_tiles, [&](const int64_t (&offset)[4], int64_t size) {
+  for_each_strided_run(s, tile, n_tiles, [&](const int64_t(&offset)[4], int64_t size) {
     condition.data = args.condition + offset[0];
     a.data = args.a + offset[1];
     b.data = args.b + offset[2];

@@ -24,48 +24,57 @@ using IntChunk = Lanes<IntVec>;
 // {0, 1, 2, ...} plus `first`.
 WEFT_INLINE IntVec lane_index(int first) {
   IntVec x;
-  WEFT_UNROLL for (int i = 0; i < kWidth; i++) x[i] = i;
+  WEFT_UNROLL
+  for (int i = 0; i < kWidth; i++) x[i] = i;
   return x + first;
 }
 WEFT_INLINE IntVec broadcast_int(int32_t x) { return x - IntVec{}; }
 
 WEFT_INLINE Chunk load_chunk(const float* p) {
   Chunk c;
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) c.part[j] = load(p + j * kWidth);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) c.part[j] = load(p + j * kWidth);
   return c;
 }
 WEFT_INLINE void store_chunk(float* p, Chunk c) {
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) store(p + j * kWidth, c.part[j]);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) store(p + j * kWidth, c.part[j]);
 }
 WEFT_INLINE Chunk broadcast_chunk(float x) {
   Chunk c;
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) c.part[j] = broadcast(x);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) c.part[j] = broadcast(x);
   return c;
 }
 WEFT_INLINE IntChunk chunk_index(int first) {
   IntChunk c;
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) c.part[j] = lane_index(first + j * kWidth);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) c.part[j] = lane_index(first + j * kWidth);
   return c;
 }
 
 // f applied to every part of one, two or three chunks.
 template <class V, class F>
 WEFT_INLINE Lanes<V> map(Lanes<V> a, F f) {
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j]);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j]);
   return a;
 }
 template <class V, class U, class F>
 WEFT_INLINE Lanes<V> map(Lanes<V> a, Lanes<U> b, F f) {
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j], b.part[j]);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j], b.part[j]);
   return a;
 }
 template <class V, class U, class T, class F>
 WEFT_INLINE Lanes<V> map(Lanes<V> a, Lanes<U> b, Lanes<T> c, F f) {
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j], b.part[j], c.part[j]);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) a.part[j] = f(a.part[j], b.part[j], c.part[j]);
   return a;
 }
 WEFT_INLINE Chunk operator+(Chunk a, Chunk b) {
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) a.part[j] = a.part[j] + b.part[j];
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) a.part[j] = a.part[j] + b.part[j];
   return a;
 }
 
@@ -80,8 +89,8 @@ WEFT_INLINE auto fold(Lanes<V> x, Op op) {
   const V eight = op(x.part[0], x.part[1]);
 #endif
 #if defined(__AVX2__)
-  const auto four = op(__builtin_shufflevector(eight, eight, 0, 1, 2, 3),
-                       __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+  const auto four =
+      op(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
 #else
   const V four = op(op(x.part[0], x.part[2]), op(x.part[1], x.part[3]));
 #endif
@@ -94,11 +103,15 @@ namespace {
 
 struct Add {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return a + b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+    return a + b;
+  }
 };
 struct Multiply {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return a * b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+    return a * b;
+  }
 };
 // One instruction, but ignores NaN in `a`: only where NaN survives on another way.
 struct QuickMaximum {
@@ -118,11 +131,15 @@ struct QuickMaximum {
 };
 struct Maximum {  // NaN if either is NaN
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return ((a > b) | (a != a)) ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+    return ((a > b) | (a != a)) ? a : b;
+  }
 };
 struct Minimum {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return ((a < b) | (a != a)) ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+    return ((a < b) | (a != a)) ? a : b;
+  }
 };
 
 }  // namespace
@@ -130,9 +147,21 @@ struct Minimum {
 // Copies n < 16 elements; pieces of fixed size, because a call of memcpy costs more than they do.
 template <class T>
 WEFT_INLINE void copy_few(T* y, const T* x, int64_t n) {
-  if (n & 8) { __builtin_memcpy(y, x, 8 * sizeof(T)); x += 8; y += 8; }
-  if (n & 4) { __builtin_memcpy(y, x, 4 * sizeof(T)); x += 4; y += 4; }
-  if (n & 2) { __builtin_memcpy(y, x, 2 * sizeof(T)); x += 2; y += 2; }
+  if (n & 8) {
+    __builtin_memcpy(y, x, 8 * sizeof(T));
+    x += 8;
+    y += 8;
+  }
+  if (n & 4) {
+    __builtin_memcpy(y, x, 4 * sizeof(T));
+    x += 4;
+    y += 4;
+  }
+  if (n & 2) {
+    __builtin_memcpy(y, x, 2 * sizeof(T));
+    x += 2;
+    y += 2;
+  }
   if (n & 1) *y = *x;
 }
 
@@ -154,7 +183,8 @@ WEFT_INLINE Vec load_partial(const float* p, int64_t n, float fill) {
 }
 WEFT_INLINE Chunk load_partial_chunk(const float* p, int64_t n, float fill) {
   Chunk c;
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) c.part[j] = load_partial(p + j * kWidth, n - j * kWidth, fill);
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) c.part[j] = load_partial(p + j * kWidth, n - j * kWidth, fill);
   return c;
 }
 

@@ -35,7 +35,8 @@ void copy_run_of(const Word* x, int64_t x_stride, Word* y, int64_t y_stride, int
 // y[p*y_stride + q] = x[p + q*x_stride] for four p and four q.
 WEFT_INLINE void transpose_4x4(const Word* x, int64_t x_stride, Word* y, int64_t y_stride) {
   WordVec r[4];
-  WEFT_UNROLL for (int q = 0; q < 4; q++) r[q] = *reinterpret_cast<const UnalignedWordVec*>(x + q * x_stride);
+  WEFT_UNROLL
+  for (int q = 0; q < 4; q++) r[q] = *reinterpret_cast<const UnalignedWordVec*>(x + q * x_stride);
   const WordVec low_02 = __builtin_shufflevector(r[0], r[2], 0, 4, 1, 5);
   const WordVec high_02 = __builtin_shufflevector(r[0], r[2], 2, 6, 3, 7);
   const WordVec low_13 = __builtin_shufflevector(r[1], r[3], 0, 4, 1, 5);
@@ -44,12 +45,12 @@ WEFT_INLINE void transpose_4x4(const Word* x, int64_t x_stride, Word* y, int64_t
   r[1] = __builtin_shufflevector(low_02, low_13, 2, 6, 3, 7);
   r[2] = __builtin_shufflevector(high_02, high_13, 0, 4, 1, 5);
   r[3] = __builtin_shufflevector(high_02, high_13, 2, 6, 3, 7);
-  WEFT_UNROLL for (int p = 0; p < 4; p++) *reinterpret_cast<UnalignedWordVec*>(y + p * y_stride) = r[p];
+  WEFT_UNROLL
+  for (int p = 0; p < 4; p++) *reinterpret_cast<UnalignedWordVec*>(y + p * y_stride) = r[p];
 }
 
 // y (p_size, q_size) from x (q_size, p_size); 16 columns of x at a time, which is a cache line.
-void transpose_block(const Word* x, int64_t x_stride, Word* y, int64_t y_stride, int64_t p_size,
-                     int64_t q_size) {
+void transpose_block(const Word* x, int64_t x_stride, Word* y, int64_t y_stride, int64_t p_size, int64_t q_size) {
   const int64_t p_whole = p_size / 4 * 4, q_whole = q_size / 4 * 4;
   for (int64_t first = 0; first < p_whole; first += 16) {
     const int64_t end = first + 16 < p_whole ? first + 16 : p_whole;
@@ -92,17 +93,17 @@ void copy_run(const CopyArgs& args, int tile, int n_tiles) {
     swap_axes(s, x_axis, last - 1);  // runs go along x's contiguous axis, and each covers all of y's
     const int64_t y_row = s.stride[1][last - 1];
     s.rank--;
-    for_each_strided_run(s, tile, n_tiles, [&](const int64_t (&offset)[2], int64_t n) {
+    for_each_strided_run(s, tile, n_tiles, [&](const int64_t(&offset)[2], int64_t n) {
       transpose_block(x + offset[0], x_stride, y + offset[1], y_row, n, q_size);
     });
     return;
   }
-  for_each_strided_run(s, tile, n_tiles, [&](const int64_t (&offset)[2], int64_t n) {
+  for_each_strided_run(s, tile, n_tiles, [&](const int64_t(&offset)[2], int64_t n) {
     copy_run_of(x + offset[0], x_stride, y + offset[1], y_stride, n);
   });
 }
 
-WEFT_INLINE Vec cast_float_to_int(Vec x) { return (Vec)__builtin_convertvector(x, IntVec); }
+WEFT_INLINE Vec cast_float_to_int(Vec x) { return (Vec) __builtin_convertvector(x, IntVec); }
 WEFT_INLINE Vec cast_int_to_float(Vec x) { return __builtin_convertvector((IntVec)x, Vec); }
 WEFT_INLINE Vec cast_nothing(Vec x) { return x; }
 
@@ -128,9 +129,7 @@ void cast_run(const CastArgs& args, int tile, int n_tiles) {
   cast_rows<cast_int_to_float>(args, tile, n_tiles);
 }
 
-int fill_tiles(const FillArgs& args, int threads) {
-  return tiles_for(0.1, args.size, threads);
-}
+int fill_tiles(const FillArgs& args, int threads) { return tiles_for(0.1, args.size, threads); }
 
 void fill_run(const FillArgs& args, int tile, int n_tiles) {
   const Range range = split(args.size, kChunk, tile, n_tiles);

@@ -20,9 +20,7 @@ WEFT_INLINE int64_t steps_per_pass(const DenseForwardArgs& args) {
   return ceil_divide(args.k, larger(1, ceil_divide(args.k, fitting)));
 }
 
-WEFT_INLINE int64_t panel_groups(const DenseForwardArgs& args) {
-  return ceil_divide(args.n, kTileColumns);
-}
+WEFT_INLINE int64_t panel_groups(const DenseForwardArgs& args) { return ceil_divide(args.n, kTileColumns); }
 
 int dense_forward_tiles(const DenseForwardArgs& args, int threads) {
   const int64_t units = panel_groups(args) * ceil_divide(args.m, kTileRows);
@@ -79,8 +77,6 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
 
 }  // namespace
 
-void fill_dense_forward(KernelTable& table) {
-  table.dense_forward = {dense_forward_tiles, dense_forward_run};
-}
+void fill_dense_forward(KernelTable& table) { table.dense_forward = {dense_forward_tiles, dense_forward_run}; }
 
 }  // namespace weft::WEFT_ISA

@@ -22,9 +22,10 @@ void sum_panels(const DenseGradBiasArgs& args, int64_t column, float* sum) {
   constexpr int kVecs = kPanels * kPanel / kWidth;
   Vec acc[kVecs] = {};
   const float* dy = args.dy + column;
-  for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride)
-    WEFT_UNROLL for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
-  WEFT_UNROLL for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, acc[j]);
+  for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride) WEFT_UNROLL
+  for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+  WEFT_UNROLL
+  for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, acc[j]);
 }
 
 // The last columns, fewer than 16: rows need not be padded here, so nothing beyond them is read.
@@ -43,8 +44,7 @@ void dense_grad_bias_run(const DenseGradBiasArgs& args, int tile, int n_tiles) {
   for (int64_t begin = columns.begin; begin < columns.end; begin += kGroup) {
     const int64_t end = smaller(columns.end, begin + kGroup);
     int64_t c = begin;
-    for (; c + kPanels * kPanel <= end; c += kPanels * kPanel)
-      sum_panels<kPanels>(args, c, sums + (c - begin));
+    for (; c + kPanels * kPanel <= end; c += kPanels * kPanel) sum_panels<kPanels>(args, c, sums + (c - begin));
     for (; c + kPanel <= end; c += kPanel) sum_panels<1>(args, c, sums + (c - begin));
     if (c < end) sum_rest(args, c, sums + (c - begin));
     const int64_t floats = round_up(end - begin, kPanel);
@@ -59,8 +59,6 @@ void dense_grad_bias_run(const DenseGradBiasArgs& args, int tile, int n_tiles) {
 
 }  // namespace
 
-void fill_dense_grad_bias(KernelTable& table) {
-  table.dense_grad_bias = {dense_grad_bias_tiles, dense_grad_bias_run};
-}
+void fill_dense_grad_bias(KernelTable& table) { table.dense_grad_bias = {dense_grad_bias_tiles, dense_grad_bias_run}; }
 
 }  // namespace weft::WEFT_ISA

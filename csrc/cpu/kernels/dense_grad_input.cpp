@@ -82,7 +82,7 @@ void store_strip(const DenseGradInputArgs& args, const float* strip, Range k, Ba
   const Vec scale = broadcast(dropout ? args.dropout.scale : 1.0f);
   for (int64_t c = k.begin; c < k.end; c += kPanel) {
     for (int64_t r = 0; r < block.count; r += kPanel) {
-      const float* x = strip + (c - k.begin) * kTileColumns + r;      // (16, kTileColumns)
+      const float* x = strip + (c - k.begin) * kTileColumns + r;  // (16, kTileColumns)
       const int64_t at = (block.begin + r) * args.dx_stride + c;
       const int64_t rows = smaller(kPanel, block.count - r);
       if (relu) {
@@ -120,8 +120,10 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
       t.out = strip + rows.begin * kTileColumns;
       t.start = n == 0 ? nullptr : t.out;
       t.start_stride = kTileColumns;
-      if (block.width == kNarrow) run_tile<kSource, NarrowVec, kNarrowRows, kNarrowVecs>(count, t);
-      else run_panels<kSource>(block.width / kPanel, count, t);
+      if (block.width == kNarrow)
+        run_tile<kSource, NarrowVec, kNarrowRows, kNarrowVecs>(count, t);
+      else
+        run_panels<kSource>(block.width / kPanel, count, t);
     }
   }
 }

@@ -84,8 +84,7 @@ WEFT_INLINE TileArgs run_args(const DenseGradKernelArgs& args, const Unit& first
 }
 
 // dy may hold anything beyond its last column; the gradient there is 0. tile: panels of panel_stride floats.
-WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Unit& unit, float* tile,
-                               int64_t panel_stride) {
+WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Unit& unit, float* tile, int64_t panel_stride) {
   const int64_t columns = args.n - (unit.panel + unit.panels - 1) * kPanel;  // of the unit's last panel
   if (columns >= kPanel) return;
   float* last = tile + (unit.panels - 1) * panel_stride;
@@ -94,8 +93,7 @@ WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Unit& unit
 }
 
 // Makes a raw tile of sums (panels, rows, 16) the gradient that the rule expects.
-WEFT_INLINE void finish_gradient(const DenseGradKernelArgs& args, const Unit& unit, bool prepare,
-                                 float* tile) {
+WEFT_INLINE void finish_gradient(const DenseGradKernelArgs& args, const Unit& unit, bool prepare, float* tile) {
   const int64_t floats = (unit.rows.end - unit.rows.begin) * kPanel;
   clear_padding(args, unit, tile, floats);
   for (int64_t p = 0; prepare && p < unit.panels; p++)
@@ -201,12 +199,14 @@ struct PendingUpdate {
 // Updates 16 floats of each panel, and prefetches the same floats of the next tile.
 template <UpdateRule rule>
 WEFT_INLINE void update_row(const PendingUpdate& pending, const Variable& variable, int64_t row) {
-  WEFT_UNROLL for (int p = 0; p < kTilePanels; p++) {
+  WEFT_UNROLL
+  for (int p = 0; p < kTilePanels; p++) {
     const int64_t next = pending.ahead + row * kPanel + p * pending.panel;
     __builtin_prefetch(variable.w + next, 1);
     if constexpr (rule != UpdateRule::kSgd) __builtin_prefetch(variable.slot0 + next, 1);
     if constexpr (rule == UpdateRule::kAdam) __builtin_prefetch(variable.slot1 + next, 1);
-    WEFT_UNROLL for (int c = 0; c < kPanel; c += kWidth)
+    WEFT_UNROLL
+    for (int c = 0; c < kPanel; c += kWidth)
       apply_rule<rule>(pending.constants, variable, row * kPanel + p * pending.panel + c,
                        load(pending.grad + row * kPanel + p * pending.grad_panel + c));
   }
@@ -274,8 +274,8 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
         finish_gradient(args, unit, prepare, tile);
         pending.grad = tile;
         pending.grad_panel = rows * kPanel;
-        pending.variable = {args.w + unit.at, slot_at(args.update.slot0, unit.at),
-                            slot_at(args.update.slot1, unit.at), nullptr};
+        pending.variable = {args.w + unit.at, slot_at(args.update.slot0, unit.at), slot_at(args.update.slot1, unit.at),
+                            nullptr};
         pending.rows = rows;
       } else {
         finish_pending<rule>(pending);
@@ -292,10 +292,14 @@ void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tile
   const Range range = split(unit_count(args), 1, tile, n_tiles);
   if (args.m <= kStepsPerPass) {
     switch (args.update.rule) {
-      case UpdateRule::kSgd: return run_interleaved<UpdateRule::kSgd>(args, range);
-      case UpdateRule::kMomentum: return run_interleaved<UpdateRule::kMomentum>(args, range);
-      case UpdateRule::kNesterov: return run_interleaved<UpdateRule::kNesterov>(args, range);
-      default: break;
+      case UpdateRule::kSgd:
+        return run_interleaved<UpdateRule::kSgd>(args, range);
+      case UpdateRule::kMomentum:
+        return run_interleaved<UpdateRule::kMomentum>(args, range);
+      case UpdateRule::kNesterov:
+        return run_interleaved<UpdateRule::kNesterov>(args, range);
+      default:
+        break;
     }
     if constexpr (kInterleaveRoots) {
       if (args.update.rule == UpdateRule::kRmsprop) return run_interleaved<UpdateRule::kRmsprop>(args, range);

@@ -17,7 +17,8 @@ void dropout_run_of(const DropoutSpec& spec, const float* x, float* y, int64_t f
   const uint32_t draw = static_cast<uint32_t>(spec.state->draw);
   for (int64_t i = 0; i < n; i += kPhiloxWords) {
     const PhiloxWords words = philox(static_cast<uint64_t>(first_element + i) / 4, spec.stream, draw, seed);
-    WEFT_UNROLL for (int j = 0; j < 2; j++) {
+    WEFT_UNROLL
+    for (int j = 0; j < 2; j++) {
       const int64_t first = i + j * kWidth;
       const IntVec kept = words.part[j] >= spec.threshold;
       if (n - first >= kWidth) {

@@ -40,18 +40,18 @@ enum class ASource {
 // What the three roles have in common, and the strides that differ from call to call; those that a role
 // fixes are constants in Strides, because a short reduction feels every instruction around its loop.
 struct TileArgs {
-  int64_t steps;          // length of the reduced axis
-  const float* a;         // see ASource
-  const float* b;         // b(step, column) = b[step*b_step + column/16*b_panel + column%16]
-  const float* start;     // start[i*start_stride + column/16*out_panel + column%16]; null for zeros
-  float* out;             // out(i, column) = out[i*out_stride + column/16*out_panel + column%16]
+  int64_t steps;       // length of the reduced axis
+  const float* a;      // see ASource
+  const float* b;      // b(step, column) = b[step*b_step + column/16*b_panel + column%16]
+  const float* start;  // start[i*start_stride + column/16*out_panel + column%16]; null for zeros
+  float* out;          // out(i, column) = out[i*out_stride + column/16*out_panel + column%16]
   int64_t a_stride;
-  int64_t b_step;         // kColumns, kPanelRows
-  int64_t b_panel;        // kRows
-  int64_t start_stride;   // 0 repeats a bias
-  int64_t out_stride;     // kRows
-  int64_t out_panel;      // kColumns
-  bool relu;              // kRows: apply relu to what is stored
+  int64_t b_step;        // kColumns, kPanelRows
+  int64_t b_panel;       // kRows
+  int64_t start_stride;  // 0 repeats a bias
+  int64_t out_stride;    // kRows
+  int64_t out_panel;     // kColumns
+  bool relu;             // kRows: apply relu to what is stored
 };
 
 struct Strides {
@@ -59,9 +59,12 @@ struct Strides {
 };
 template <ASource kSource>
 WEFT_INLINE Strides strides_of(const TileArgs& args) {
-  if constexpr (kSource == ASource::kRows) return {kPanel, args.b_panel, args.out_stride, kPanel};
-  else if constexpr (kSource == ASource::kColumns) return {args.b_step, kPanel, kPanel, args.out_panel};
-  else return {args.b_step, kPanel, kTileColumns, kPanel};
+  if constexpr (kSource == ASource::kRows)
+    return {kPanel, args.b_panel, args.out_stride, kPanel};
+  else if constexpr (kSource == ASource::kColumns)
+    return {args.b_step, kPanel, kPanel, args.out_panel};
+  else
+    return {args.b_step, kPanel, kTileColumns, kPanel};
 }
 
 template <class V>
@@ -86,10 +89,13 @@ WEFT_INLINE int64_t vec_offset(int j, int64_t panel) {
 template <class V, int kRows, int kVecs, class Element>
 WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b_panel, Element a_at) {
   V vec[kVecs];
-  WEFT_UNROLL for (int j = 0; j < kVecs; j++) vec[j] = load_as<V>(b + vec_offset<V>(j, b_panel));
-  WEFT_UNROLL for (int i = 0; i < kRows; i++) {
+  WEFT_UNROLL
+  for (int j = 0; j < kVecs; j++) vec[j] = load_as<V>(b + vec_offset<V>(j, b_panel));
+  WEFT_UNROLL
+  for (int i = 0; i < kRows; i++) {
     const V element = a_at(i) - V{};
-    WEFT_UNROLL for (int j = 0; j < kVecs; j++) acc[i][j] = element * vec[j] + acc[i][j];
+    WEFT_UNROLL
+    for (int j = 0; j < kVecs; j++) acc[i][j] = element * vec[j] + acc[i][j];
   }
 }
 
@@ -108,7 +114,8 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
   } else {
     for (; steps > 0; steps -= kPanel, a += a_stride) {
       // The next panel stands K*64 bytes further, where no hardware prefetcher looks.
-      WEFT_UNROLL for (int i = 0; i < kRows; i++) __builtin_prefetch(a + a_stride + i * kPanel);
+      WEFT_UNROLL
+      for (int i = 0; i < kRows; i++) __builtin_prefetch(a + a_stride + i * kPanel);
       const float* end = a + (steps < kPanel ? steps : kPanel);
       for (const float* p = a; p < end; p++, b += b_step)
         multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return p[i * kPanel]; });
@@ -119,22 +126,24 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
 template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void load_start(V (&acc)[kRows][kVecs], const TileArgs& args) {
   const int64_t panel = strides_of<kSource>(args).out_panel;
-  WEFT_UNROLL for (int i = 0; i < kRows; i++)
-    WEFT_UNROLL for (int j = 0; j < kVecs; j++)
-      acc[i][j] = args.start ? load_as<V>(args.start + i * args.start_stride + vec_offset<V>(j, panel)) : V{};
+  WEFT_UNROLL
+  for (int i = 0; i < kRows; i++) WEFT_UNROLL
+  for (int j = 0; j < kVecs; j++)
+    acc[i][j] = args.start ? load_as<V>(args.start + i * args.start_stride + vec_offset<V>(j, panel)) : V{};
 }
 
 template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void store_tile(V (&acc)[kRows][kVecs], const TileArgs& args) {
   if (kSource == ASource::kRows && args.relu) {
     // Not x > 0 ? x : 0, which would turn NaN into 0.
-    WEFT_UNROLL for (int i = 0; i < kRows; i++)
-      WEFT_UNROLL for (int j = 0; j < kVecs; j++) acc[i][j] = acc[i][j] < 0 ? V{} : acc[i][j];
+    WEFT_UNROLL
+    for (int i = 0; i < kRows; i++) WEFT_UNROLL
+    for (int j = 0; j < kVecs; j++) acc[i][j] = acc[i][j] < 0 ? V{} : acc[i][j];
   }
   const int64_t stride = strides_of<kSource>(args).out_stride, panel = strides_of<kSource>(args).out_panel;
-  WEFT_UNROLL for (int i = 0; i < kRows; i++)
-    WEFT_UNROLL for (int j = 0; j < kVecs; j++)
-      store_as(args.out + i * stride + vec_offset<V>(j, panel), acc[i][j]);
+  WEFT_UNROLL
+  for (int i = 0; i < kRows; i++) WEFT_UNROLL
+  for (int j = 0; j < kVecs; j++) store_as(args.out + i * stride + vec_offset<V>(j, panel), acc[i][j]);
 }
 
 template <ASource kSource, class V, int kRows, int kVecs>
@@ -157,8 +166,10 @@ void run_tile(int rows, const TileArgs& args) {
 
 template <ASource kSource>
 WEFT_INLINE void run_panels(int panels, int rows, const TileArgs& args) {
-  if (panels == kTilePanels) run_tile<kSource, Vec, kTileRows, kTilePanels * kPanelVecs>(rows, args);
-  else run_tile<kSource, Vec, kTileRows, kPanelVecs>(rows, args);
+  if (panels == kTilePanels)
+    run_tile<kSource, Vec, kTileRows, kTilePanels * kPanelVecs>(rows, args);
+  else
+    run_tile<kSource, Vec, kTileRows, kPanelVecs>(rows, args);
 }
 
 }  // namespace

@@ -19,11 +19,12 @@ void pack_run(const PackArgs& args, int tile, int n_tiles) {
   const Range columns = split(args.n, kPanel, tile, n_tiles);
   for (int64_t column = columns.begin; column < columns.end; column += kPanel) {
     const int64_t count = smaller(kPanel, args.n - column);
-    const float* row = args.rows + column;          // (k, count), stride row_stride
+    const float* row = args.rows + column;         // (k, count), stride row_stride
     float* panel = args.panels + column * args.k;  // (k, 16)
     for (int64_t k = 0; k < args.k; k++, row += args.row_stride, panel += kPanel) {
       if (count == kPanel) {
-        WEFT_UNROLL for (int c = 0; c < kPanel; c += kWidth) store(panel + c, load(row + c));
+        WEFT_UNROLL
+        for (int c = 0; c < kPanel; c += kWidth) store(panel + c, load(row + c));
       } else {
         for (int64_t c = 0; c < kPanel; c++) panel[c] = c < count ? row[c] : 0;
       }
@@ -43,7 +44,8 @@ void unpack_run(const UnpackArgs& args, int tile, int n_tiles) {
     float* row = args.rows + column;                     // (k, count), stride row_stride
     for (int64_t k = 0; k < args.k; k++, row += args.row_stride, panel += kPanel) {
       if (count == kPanel) {
-        WEFT_UNROLL for (int c = 0; c < kPanel; c += kWidth) store(row + c, load(panel + c));
+        WEFT_UNROLL
+        for (int c = 0; c < kPanel; c += kWidth) store(row + c, load(panel + c));
       } else {
         for (int64_t c = 0; c < count; c++) row[c] = panel[c];
       }

@@ -1,8 +1,8 @@
 // fma_peak_gflops: independent chains of multiply-adds that never leave the registers. One thread.
 
-#include <time.h>
-
 #include "cpu/kernels/peak.h"
+
+#include <time.h>
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -33,12 +33,14 @@ double fma_peak_gflops(double seconds) {
   // Towards a fixed point, away from denormals and infinity.
   const Vec factor = broadcast(0.999f), term = broadcast(0.001f);
   Vec acc[kChains];
-  WEFT_UNROLL for (int i = 0; i < kChains; i++) acc[i] = broadcast(static_cast<float>(i));
+  WEFT_UNROLL
+  for (int i = 0; i < kChains; i++) acc[i] = broadcast(static_cast<float>(i));
   const double begin = now();
   double elapsed = 0, steps = 0;
   while (elapsed < seconds || steps == 0) {
     for (int64_t s = 0; s < kSteps; s++) {
-      WEFT_UNROLL for (int i = 0; i < kChains; i++) {
+      WEFT_UNROLL
+      for (int i = 0; i < kChains; i++) {
         acc[i] = acc[i] * factor + term;
         keep(acc[i]);
       }

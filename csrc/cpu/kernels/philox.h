@@ -52,11 +52,13 @@ struct PhiloxWords {
 WEFT_INLINE PhiloxWords philox(uint64_t first_counter, uint32_t stream, uint32_t draw, uint64_t key) {
   // Each word in the lower half of a 64-bit lane; what gathers in the upper halves is never looked at.
   ULongVec lane;
-  WEFT_UNROLL for (int i = 0; i < kCounters; i++) lane[i] = static_cast<uint64_t>(i);
+  WEFT_UNROLL
+  for (int i = 0; i < kCounters; i++) lane[i] = static_cast<uint64_t>(i);
   ULongVec c0 = lane + first_counter, c1 = c0 >> 32;
   ULongVec c2 = stream - ULongVec{}, c3 = draw - ULongVec{};
   uint32_t key_0 = static_cast<uint32_t>(key), key_1 = static_cast<uint32_t>(key >> 32);
-  WEFT_UNROLL for (int round = 0; round < 10; round++) {
+  WEFT_UNROLL
+  for (int round = 0; round < 10; round++) {
     const ULongVec a = multiply_low(c0, 0xD2511F53u), b = multiply_low(c2, 0xCD9E8D57u);
     c0 = (b >> 32) ^ c1 ^ key_0;
     c1 = b;

@@ -81,7 +81,8 @@ void random_rows(const RandomArgs& args, int tile, int n_tiles) {
       float block[kPhiloxWords];
       const bool whole = n - i >= kPhiloxWords;
       float* target = whole ? y + i : block;
-      WEFT_UNROLL for (int j = 0; j < 2; j++) store(target + j * kWidth, value.part[j]);
+      WEFT_UNROLL
+      for (int j = 0; j < 2; j++) store(target + j * kWidth, value.part[j]);
       if (!whole) __builtin_memcpy(y + i, block, static_cast<uint64_t>(n - i) * sizeof(float));
     }
   });

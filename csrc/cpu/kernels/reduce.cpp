@@ -11,13 +11,23 @@ namespace {
 
 static constexpr double kNanosecondsPerElement = 0.15;
 
-struct Sum : Add { static constexpr float identity = 0.0f; };
-struct Product : Multiply { static constexpr float identity = 1.0f; };
-struct Largest : Maximum { static constexpr float identity = -kInfinity; };
-struct Smallest : Minimum { static constexpr float identity = kInfinity; };
+struct Sum : Add {
+  static constexpr float identity = 0.0f;
+};
+struct Product : Multiply {
+  static constexpr float identity = 1.0f;
+};
+struct Largest : Maximum {
+  static constexpr float identity = -kInfinity;
+};
+struct Smallest : Minimum {
+  static constexpr float identity = kInfinity;
+};
 
 template <class Op>
-WEFT_INLINE Chunk combine(Chunk a, Chunk b) { return map(a, b, Op{}); }
+WEFT_INLINE Chunk combine(Chunk a, Chunk b) {
+  return map(a, b, Op{});
+}
 
 // One result, from runs of contiguous elements. float32 sums are folded into a double after every 1024
 // elements or so, which keeps them exact to a few ulp at any length.
@@ -30,7 +40,8 @@ struct Reduction {
 
   __attribute__((always_inline)) Reduction() { clear(); }
   __attribute__((always_inline)) void clear() {
-    WEFT_UNROLL for (int j = 0; j < 4; j++) lanes[j] = broadcast_chunk(Op::identity);
+    WEFT_UNROLL
+    for (int j = 0; j < 4; j++) lanes[j] = broadcast_chunk(Op::identity);
     pending = 0;
   }
   __attribute__((always_inline)) void flush() {
@@ -41,7 +52,8 @@ struct Reduction {
   __attribute__((always_inline)) void add_segment(const float* x, int64_t n) {
     int64_t i = 0;
     for (; i + 4 * kChunk <= n; i += 4 * kChunk) {
-      WEFT_UNROLL for (int j = 0; j < 4; j++) {
+      WEFT_UNROLL
+      for (int j = 0; j < 4; j++) {
         lanes[j] = combine<Op>(lanes[j], load_chunk(x + i + j * kChunk));
       }
     }
@@ -73,9 +85,8 @@ WEFT_INLINE double reduce_along(const float* x, const Strided<1>& axes) {
   if (axes.rank == 1) {
     reduction.add_run(x, axes.shape[0]);
   } else {
-    for_each_strided_run(axes, 0, 1, [&](const int64_t (&offset)[1], int64_t n) {
-      reduction.add_run(x + offset[0], n);
-    });
+    for_each_strided_run(axes, 0, 1,
+                         [&](const int64_t(&offset)[1], int64_t n) { reduction.add_run(x + offset[0], n); });
   }
   return reduction.result();
 }
@@ -84,7 +95,7 @@ template <class Op>
 double reduce_scattered(const float* x, const Strided<1>& axes) {
   double total = Op::identity;
   const int64_t stride = axes.stride[0][axes.rank - 1];
-  for_each_strided_run(axes, 0, 1, [&](const int64_t (&offset)[1], int64_t n) {
+  for_each_strided_run(axes, 0, 1, [&](const int64_t(&offset)[1], int64_t n) {
     for (int64_t i = 0; i < n; i++) total = Op{}(total, static_cast<double>(x[offset[0] + i * stride]));
   });
   return total;
@@ -93,22 +104,24 @@ double reduce_scattered(const float* x, const Strided<1>& axes) {
 // `chunks` * 16 neighbouring results at once, of which the last chunk may have only n_last elements. Rows are
 // added up in float32 by groups of 256, then the groups.
 template <class Op, int chunks>
-WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y, int64_t y_stride,
-                               int64_t n_last) {
+WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y, int64_t y_stride, int64_t n_last) {
   Chunk total[chunks], group[chunks];
-  WEFT_UNROLL for (int j = 0; j < chunks; j++) total[j] = group[j] = broadcast_chunk(Op::identity);
+  WEFT_UNROLL
+  for (int j = 0; j < chunks; j++) total[j] = group[j] = broadcast_chunk(Op::identity);
   int64_t pending = 0;
   const int64_t stride = reduced.axes.stride[0][reduced.axes.rank - 1];
-  for_each_strided_run(reduced.axes, 0, 1, [&](const int64_t (&offset)[1], int64_t n) {
+  for_each_strided_run(reduced.axes, 0, 1, [&](const int64_t(&offset)[1], int64_t n) {
     const float* row = x + offset[0];
     for (int64_t i = 0; i < n; i++, row += stride) {
-      WEFT_UNROLL for (int j = 0; j < chunks; j++) {
+      WEFT_UNROLL
+      for (int j = 0; j < chunks; j++) {
         const float* p = row + j * kChunk;
         const Chunk next = j < chunks - 1 ? load_chunk(p) : load_partial_chunk(p, n_last, Op::identity);
         group[j] = combine<Op>(group[j], next);
       }
       if (++pending == 256) {
-        WEFT_UNROLL for (int j = 0; j < chunks; j++) {
+        WEFT_UNROLL
+        for (int j = 0; j < chunks; j++) {
           total[j] = combine<Op>(total[j], group[j]);
           group[j] = broadcast_chunk(Op::identity);
         }
@@ -117,7 +130,8 @@ WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y,
     }
   });
   const float divisor = static_cast<float>(reduced.divisor);
-  WEFT_UNROLL for (int j = 0; j < chunks; j++) {
+  WEFT_UNROLL
+  for (int j = 0; j < chunks; j++) {
     total[j] = map(combine<Op>(total[j], group[j]), [=](Vec v) { return v / divisor; });
     const int64_t n = j < chunks - 1 ? kChunk : n_last;
     if (y_stride == 1) {
@@ -151,7 +165,7 @@ void reduce_with(const ReduceArgs& args, int tile, int n_tiles) {
   const bool across = !along && move_contiguous_last(kept);
   const int64_t x_stride = kept.stride[0][kept.rank - 1], y_stride = kept.stride[1][kept.rank - 1];
   if (across) {
-    for_each_strided_run(kept, tile, n_tiles, [&](const int64_t (&offset)[2], int64_t n) {
+    for_each_strided_run(kept, tile, n_tiles, [&](const int64_t(&offset)[2], int64_t n) {
       const float* x = args.x + offset[0];
       float* y = args.y + offset[1];
       int64_t i = 0;
@@ -165,7 +179,7 @@ void reduce_with(const ReduceArgs& args, int tile, int n_tiles) {
     });
     return;
   }
-  for_each_strided_run<1>(kept, tile, n_tiles, [&](const int64_t (&offset)[2], int64_t n) {
+  for_each_strided_run<1>(kept, tile, n_tiles, [&](const int64_t(&offset)[2], int64_t n) {
     for (int64_t i = 0; i < n; i++) {
       const float* x = args.x + offset[0] + i * x_stride;
       const double total = along ? reduce_along<Op>(x, reduced.axes) : reduce_scattered<Op>(x, reduced.axes);
@@ -183,16 +197,23 @@ int reduce_tiles(const ReduceArgs& args, int threads) {
 
 void reduce_run(const ReduceArgs& args, int tile, int n_tiles) {
   switch (args.fn) {
-    case ReduceFn::kSum: case ReduceFn::kMean: return reduce_with<Sum>(args, tile, n_tiles);
-    case ReduceFn::kMax: return reduce_with<Largest>(args, tile, n_tiles);
-    case ReduceFn::kMin: return reduce_with<Smallest>(args, tile, n_tiles);
-    case ReduceFn::kProd: return reduce_with<Product>(args, tile, n_tiles);
+    case ReduceFn::kSum:
+    case ReduceFn::kMean:
+      return reduce_with<Sum>(args, tile, n_tiles);
+    case ReduceFn::kMax:
+      return reduce_with<Largest>(args, tile, n_tiles);
+    case ReduceFn::kMin:
+      return reduce_with<Smallest>(args, tile, n_tiles);
+    case ReduceFn::kProd:
+      return reduce_with<Product>(args, tile, n_tiles);
   }
 }
 
 struct SmallerInt {
   template <class V>
-  __attribute__((always_inline)) V operator()(V a, V b) const { return a < b ? a : b; }
+  __attribute__((always_inline)) V operator()(V a, V b) const {
+    return a < b ? a : b;
+  }
 };
 
 // Sixteen candidates side by side, the first of each lane's largest; then the largest of those, and the
@@ -211,7 +232,8 @@ WEFT_INLINE int32_t argmax_row(const float* x, int64_t n, bool smallest) {
   for (int64_t first = kChunk; first < n; first += kChunk) {
     const Chunk next = load_flipped(first);
     const IntChunk next_index = chunk_index(static_cast<int>(first));
-    WEFT_UNROLL for (int j = 0; j < kParts; j++) {
+    WEFT_UNROLL
+    for (int j = 0; j < kParts; j++) {
       const Vec a = best.part[j], b = next.part[j];
       const IntVec better = (b > a) | ((b != b) & (a == a));
       best.part[j] = better ? b : a;
@@ -220,9 +242,10 @@ WEFT_INLINE int32_t argmax_row(const float* x, int64_t n, bool smallest) {
   }
   const float largest = fold(best, Maximum{});
   const Vec all = broadcast(largest);
-  return fold(map(index, best, [&](IntVec i, Vec v) {
-    return ((v == all) | ((v != v) & (all != all))) ? i : broadcast_int(INT32_MAX);
-  }), SmallerInt{});
+  return fold(
+      map(index, best,
+          [&](IntVec i, Vec v) { return ((v == all) | ((v != v) & (all != all))) ? i : broadcast_int(INT32_MAX); }),
+      SmallerInt{});
 }
 
 int argmax_tiles(const ArgmaxArgs& args, int threads) {

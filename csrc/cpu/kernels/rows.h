@@ -22,8 +22,7 @@ struct RowShape {
   int64_t rows, row_size;
   bool padded;
 };
-WEFT_INLINE RowShape row_shape(int64_t rows, int64_t row_size, int64_t stride_0, int64_t stride_1,
-                               int64_t stride_2) {
+WEFT_INLINE RowShape row_shape(int64_t rows, int64_t row_size, int64_t stride_0, int64_t stride_1, int64_t stride_2) {
   const int64_t padded_size = round_up(row_size, kChunk);
   if (stride_0 == stride_1 && stride_0 == stride_2) {
     if (stride_0 == row_size) return {1, rows * row_size, row_size % kChunk == 0};

@@ -1,10 +1,11 @@
 // Softmax and log softmax with their gradients, and softmax with cross-entropy: loss and gradient of a row in
 // one pass. A row of up to 16 classes stays in registers; longer rows are read two or three times from L1.
 // Tiles: rows. Sums run in sixteen lanes with a fixed tree.
+#include "ops/softmax.h"
+
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/vector_math.h"
-#include "ops/softmax.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -162,7 +163,8 @@ WEFT_INLINE Chunk truth_chunk(const SoftmaxCrossEntropyArgs& args, int64_t row, 
   }
   const IntVec label = broadcast_int(args.labels[row]);
   Chunk t;
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) {
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) {
     const IntVec hit = lane_index(static_cast<int>(column) + j * kWidth) == label;
     t.part[j] = truth == Truth::kLabels ? (Vec)(hit & (IntVec)broadcast(1.0f))
                                         : select(hit, broadcast(rest + share), broadcast(share));
@@ -180,7 +182,8 @@ struct LossParts {
 WEFT_INLINE Chunk expected_terms(Chunk t, Chunk x, float shift, int64_t n) {
   const IntChunk index = chunk_index(0);
   const int32_t count = static_cast<int32_t>(n);
-  WEFT_UNROLL for (int j = 0; j < kParts; j++) {
+  WEFT_UNROLL
+  for (int j = 0; j < kParts; j++) {
     const IntVec counts = (t.part[j] != 0.0f) & (index.part[j] < count);
     t.part[j] = select(counts, t.part[j] * (x.part[j] - shift), Vec{});
   }

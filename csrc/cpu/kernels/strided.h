@@ -29,8 +29,7 @@ WEFT_INLINE void swap_axes(Strided<operands>& s, int i, int j) {
 
 // Drops axes of extent 1 and merges neighbours.
 template <int operands>
-static Strided<operands> merge_axes(int rank, const int64_t* shape,
-                                    const int64_t* const (&stride)[operands]) {
+static Strided<operands> merge_axes(int rank, const int64_t* shape, const int64_t* const (&stride)[operands]) {
   Strided<operands> s;
   int n = 0;
   for (int axis = 0; axis < rank; axis++) {

@@ -61,9 +61,7 @@ WEFT_INLINE Vec softsign_grad(Vec dy, Vec y, Constants) {
 WEFT_INLINE Vec exp(Vec x, Constants) { return exp(x); }
 WEFT_INLINE Vec exp_grad(Vec dy, Vec y, Constants) { return dy * y; }
 
-WEFT_INLINE Vec hard_sigmoid(Vec x, Constants) {
-  return at_most(at_least(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f);
-}
+WEFT_INLINE Vec hard_sigmoid(Vec x, Constants) { return at_most(at_least(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f); }
 WEFT_INLINE Vec hard_sigmoid_grad(Vec dy, Vec y, Constants) {
   return select((y <= 0.0f) | (y >= 1.0f), Vec{}, dy * (1.0f / 6.0f));
 }

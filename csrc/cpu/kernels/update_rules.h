@@ -42,10 +42,10 @@ WEFT_INLINE Vec rounded(Vec x) {
 
 // The numbers of a rule, broadcast once per call.
 struct RuleConstants {
-  Vec step;      // scalars[0]
-  Vec p0, p1;    // as in UpdateSpec
-  Vec rate0;     // 1 - p0: what RMSprop's and Adam's first average takes in
-  Vec rate1;     // 1 - p1
+  Vec step;    // scalars[0]
+  Vec p0, p1;  // as in UpdateSpec
+  Vec rate0;   // 1 - p0: what RMSprop's and Adam's first average takes in
+  Vec rate1;   // 1 - p1
   Vec epsilon;
 };
 
@@ -139,20 +139,20 @@ WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
 }
 
 template <UpdateRule rule>
-void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad,
-                       int64_t n) {
+void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad, int64_t n) {
   const RuleConstants constants = rule_constants(spec);
   for (int64_t i = 0; i < n; i += kWidth) apply_rule<rule>(constants, variable, at + i, load(grad + i));
 }
 
 // Elements [at, at + n) of a variable updated from their prepared gradient; n is a multiple of 16.
-[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad,
-                                   int64_t n) {
+[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad, int64_t n) {
   const Variable variable = {w, spec.slot0, spec.slot1, spec.slot2};
   switch (spec.rule) {
-    case UpdateRule::kNone: return;
-#define WEFT_RULE(name) \
-  case UpdateRule::name: return apply_rule_to_run<UpdateRule::name>(spec, variable, at, grad, n);
+    case UpdateRule::kNone:
+      return;
+#define WEFT_RULE(name)  \
+  case UpdateRule::name: \
+    return apply_rule_to_run<UpdateRule::name>(spec, variable, at, grad, n);
       WEFT_RULE(kSgd)
       WEFT_RULE(kMomentum)
       WEFT_RULE(kNesterov)

@@ -110,7 +110,7 @@ WEFT_INLINE Vec ceil(Vec x) {
 // x = k*ln2 + r with |r| <= ln2/2: Cody-Waite in two parts, and exp(r) - 1 (Cephes).
 struct ExpParts {
   IntVec k;
-  Vec r;    // exp(r) - 1
+  Vec r;  // exp(r) - 1
 };
 WEFT_INLINE ExpParts exp_parts(Vec x) {
   const float kMagic = 0x1.8p23f;  // x + kMagic holds round(x) in its lowest bits
@@ -132,7 +132,7 @@ WEFT_INLINE Vec exp(Vec x) {
   const ExpParts e = exp_parts(at_least(at_most(x, 89.0f), -104.0f));
   const Vec y = e.r + 1.0f;
 #if defined(__AVX512F__)
-  return (Vec)_mm512_maskz_scalef_ps(0xffff, (__m512)y, (__m512)__builtin_convertvector(e.k, Vec));
+  return (Vec)_mm512_maskz_scalef_ps(0xffff, (__m512)y, (__m512) __builtin_convertvector(e.k, Vec));
 #else  // in two steps, so that neither factor overflows and a denormal result is rounded once
   const IntVec half = e.k >> 1;
   return y * power_of_two(half) * power_of_two(e.k - half);
