@@ -85,8 +85,7 @@ def test_instruction_sets_agree():
     fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]
     if len(fused_multiply_add) < 2:
         pytest.skip("this machine has only one instruction set with fused multiply-add")
-    digests = {digest_elsewhere(WEFT_ISA=isa) for isa in fused_multiply_add}
-    assert digests == {digest()}
+    assert len({digest_elsewhere(WEFT_ISA=isa) for isa in fused_multiply_add}) == 1
 
 
 def test_another_seed_gives_other_numbers():

@@ -274,3 +274,35 @@ def test_failed_build_leaves_no_weights():
     assert model.weights == []
     model.pop()
     assert model(X).shape == (9, 5)
+
+
+def test_layers_added_inside_of_a_compiled_model_are_trained():
+    inner = weft.Sequential([weft.Input((4,)), layers.Dense(3, name="frozen")])
+    outer = weft.Sequential([weft.Input((4,)), inner])
+    inner.layers[0].trainable = False
+    outer.compile("sgd", "mse")
+    inner.layers[0].trainable = True  # too late: fixed by compile
+    with pytest.raises(ValueError, match="no trainable weight"):
+        outer.train_on_batch(X, X[:, :3])
+    inner.add(layers.Dense(3))
+    before = outer.get_weights()
+    outer.train_on_batch(X, X[:, :3])
+    changed = [not np.array_equal(a, b) for a, b in zip(before, outer.get_weights(), strict=True)]
+    assert changed == [False, False, True, True]
+    assert outer(X, training=True).shape == (9, 3)
+    inner.pop()
+    inner.pop()
+    inner.add(layers.Dense(2))
+    assert outer(X, training=True).shape == (9, 2)
+
+
+def test_plans_of_many_batch_sizes_take_little_memory():
+    model = weft.Sequential([weft.Input((4,)), layers.Dense(30000), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for rows in range(300, 312):
+        x = np.zeros((rows, 4), np.float32)
+        model.train_on_batch(x, x[:, :1])
+        model.predict_on_batch(x)
+    plans = model._plans._plans.values()
+    assert 2 <= len(plans) <= 32
+    assert sum(plan.plan.arena_bytes for plan in plans) < 300e6

@@ -96,8 +96,8 @@ def test_nested_layers_and_long_names(monkeypatch):
     lines = texts[0].splitlines()
     assert len({len(line) for line in lines[1:-3]}) == 1  # the box is straight
     assert any("   └ within" in line for line in lines)
-    column = "".join(line.split("│")[1].strip() for line in lines if line.startswith("│"))
-    assert f"{name}(Dense)" in column.replace(" ", "")
+    cells = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert cells[-2:] == ["a_layer_with_a_rather…", "(Dense)"]  # as Keras cuts it
     with pytest.raises(ValueError, match="did you mean 'inner'"):
         model.summary(layer_range=("iner", "inner"))
 

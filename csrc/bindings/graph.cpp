@@ -12,6 +12,8 @@ namespace weft {
 
 DType dtype_of(const py::array& array) {
   const py::dtype type = array.dtype();
+  // The text of an error is made only where there is one: this runs on every call of a plan.
+  if (type.byteorder() == '>') fail("arrays must be in the machine's byte order, got dtype ", std::string(py::str(type)));
   const char kind = type.kind();
   const auto size = type.itemsize();
   check(type.attr("isnative").cast<bool>(), "arrays must be in the machine's byte order, got dtype ",

@@ -159,7 +159,7 @@ void broadcast_strides(const Shape& from, const Shape& to, int64_t* strides) {
   }
 }
 
-ValueId GradientContext::sum_to_shape(ValueId x, const Shape& shape) {
+ValueId GradientContext::sum_to_shape(ValueId x, Shape shape) {
   const Shape from = graph.shape(x);
   if (from == shape) return x;
   // A bias row: the sum over rows has a kernel of its own, which an optimizer's update can join.

@@ -59,7 +59,7 @@ struct DenseGradBiasArgs {
   UpdateSpec update;
 };
 
-// Panels from rows, or rows from panels: (k, n). `transposed` packs W^T of a (n, k) matrix.
+// Panels from rows, or rows from panels: (k, n).
 struct PackArgs {
   int64_t k, n;
   const float* rows;  // (k, n), stride row_stride

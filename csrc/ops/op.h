@@ -61,7 +61,7 @@ struct GradientContext {
     return graph.record(kind, std::move(inputs), std::move(attrs), node.layer);
   }
   // x summed over the axes along which `shape` was broadcast to x's shape.
-  ValueId sum_to_shape(ValueId x, const Shape& shape);
+  ValueId sum_to_shape(ValueId x, Shape shape);  // a copy: recording moves the tape's values
 };
 
 // What lowering sees: pointers are final.

@@ -76,7 +76,11 @@ int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<in
 Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
   if ((node.op == &kDense || node.op == &kDenseGradInput) && input == 1) return Layout::kPanels;
   if (node.op == &kUnpack) return Layout::kPanels;
-  if (node.op == &kUpdate || node.op == &kAssign) return layout_of(graph, node.inputs[0]);
+  if (node.op == &kAssign) return layout_of(graph, node.inputs[0]);
+  // Variable, gradient and slots lie alike; a scale of the gradient follows them.
+  if (node.op == &kUpdate && input < 2 + static_cast<size_t>(slot_count(update_rule(node.attrs.text("rule"))))) {
+    return layout_of(graph, node.inputs[0]);
+  }
   // A fused update: the variable and its slots follow x and dy.
   if (node.op == &kDenseGradKernel && input >= 2) return layout_of(graph, node.inputs[input]);
   return Layout::kRows;

@@ -27,6 +27,7 @@ from weft import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from weft.graph import Variable
@@ -62,6 +63,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "utils",
 ]
 

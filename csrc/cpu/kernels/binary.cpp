@@ -90,7 +90,9 @@ float floor_divide(float a, float b) {
   float quotient = (a - rest) / b;
   if (rest != 0.0f && (rest < 0.0f) != (b < 0.0f)) quotient -= 1.0f;
   if (quotient == 0.0f) return __builtin_copysignf(0.0f, a / b);
-  return __builtin_floorf(quotient);
+  // The quotient is a whole number but for its own rounding, which may have gone below.
+  const float whole = __builtin_floorf(quotient);
+  return quotient - whole > 0.5f ? whole + 1.0f : whole;
 }
 
 // n is a multiple of 16.

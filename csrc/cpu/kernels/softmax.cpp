@@ -263,6 +263,13 @@ void long_row(const SoftmaxCrossEntropyArgs& args, int64_t row, int64_t i, LossP
   });
 }
 
+// Several tiles may find this at a time; all of them write the same.
+WEFT_INLINE void check_losses(const float* loss, int64_t n, StepState* state) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!(__builtin_fabsf(loss[i]) <= __FLT_MAX__)) __atomic_store_n(&state->abort_step, 1u, __ATOMIC_RELAXED);
+  }
+}
+
 template <Truth truth>
 void cross_entropy_rows(const SoftmaxCrossEntropyArgs& args, Range rows) {
   for (int64_t first = rows.begin; first < rows.end; first += kChunk) {
@@ -285,6 +292,7 @@ void cross_entropy_rows(const SoftmaxCrossEntropyArgs& args, Range rows) {
     const Chunk expected = load_partial_chunk(parts.expected, n, 0.0f);
     store_partial_chunk(args.loss + first, n,
                         map(log_sum, truth_sum, expected, [](Vec a, Vec b, Vec c) { return a * b - c; }));
+    if (args.state) check_losses(args.loss + first, n, args.state);
   }
 }
 

@@ -91,7 +91,7 @@ class Compilable:
             raise ValueError("compile expects no loss_weights, because there is one output.")
         compiled = Compiled(optimizer, loss, metrics, weighted_metrics)
         if self.built:
-            compiled.variables = list(self.trainable_variables)
+            compiled.trained_variables(self)
         self._compiled = compiled
         if fuse is not None:
             self._fuse = bool(fuse)
@@ -120,7 +120,7 @@ class Compilable:
     @property
     def metrics_names(self) -> list[str]:
         """The names of what `evaluate` returns."""
-        return ["loss", *(metric.name for metric in self.metrics)]
+        return ["loss"] if self._compiled is None else self._compiled.names
 
     @property
     def fuse(self) -> bool:

@@ -28,8 +28,6 @@ class Compiled:
         optimizer: An `Optimizer`.
         loss: A `Loss`, or None if only `add_loss` and regularizers count.
         metrics: The metrics with their names; known once `resolve_metrics` has seen the shapes.
-        variables: What is trained; fixed by `compile`, or by the first step if there were no
-            weights yet. Changing `trainable` takes effect with the next `compile`, as in Keras.
     """
 
     def __init__(
@@ -62,7 +60,21 @@ class Compiled:
             None if _is_by_shape(wanted) else metrics.get(wanted) for wanted, _ in self._wanted
         ]
         self.metrics: list[MetricEntry] | None = [] if not self._wanted else None
-        self.variables: list[Variable] | None = None
+        self._trained: list[Variable] = []
+        self._known: set[Variable] = set()
+
+    def trained_variables(self, model: Any) -> list[Variable]:
+        """What is trained of the model's variables.
+
+        That is fixed when this first sees them, in `compile` or in the first step after they were
+        made: changing `trainable` takes effect with the next `compile`, as Keras documents it.
+        """
+        present = set(model.weights)
+        kept = [variable for variable in self._trained if variable in present]
+        new = [variable for variable in model.trainable_variables if variable not in self._known]
+        self._known |= present
+        self._trained = kept + new
+        return self._trained
 
     def resolve_metrics(self, y: Shape, outputs: Shape) -> list[MetricEntry]:
         """The metrics for targets and outputs of these shapes (N, ...)."""
@@ -74,16 +86,25 @@ class Compiled:
             if metric is None:
                 full_name = "accuracy" if wanted == "acc" else str(wanted)
                 metric = metrics.resolve_accuracy(full_name, y, outputs)
-            name = wanted if isinstance(wanted, str) else metric.name
+            if isinstance(wanted, str):
+                metric.name = wanted
+            name = metric.name
             if name in taken:
                 taken[name] += 1
                 name = f"{name}_{taken[name]}"
             else:
                 taken[name] = 0
-            metric.name = name
             entries.append(MetricEntry(name, metric, weighted))
         self.metrics = entries
         return entries
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the loss and the metrics, in the order in which they were given."""
+        if self.metrics is not None:
+            return ["loss", *(entry.name for entry in self.metrics)]
+        named = zip(self._wanted, self._made, strict=True)
+        return ["loss", *(getattr(metric, "name", str(wanted)) for (wanted, _), metric in named)]
 
     @property
     def metric_objects(self) -> list[Any]:

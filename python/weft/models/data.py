@@ -248,7 +248,8 @@ def class_weights(y: Array, class_weight: Mapping[int, float], method: str) -> A
     weights = np.ones(len(y), np.float32)
     for index, weight in class_weight.items():
         valid = isinstance(index, (int, np.integer)) and index >= 0
-        if not valid or not math.isfinite(weight) or weight < 0:
+        valid = valid and isinstance(weight, (int, float, np.number)) and math.isfinite(weight)
+        if not valid or weight < 0:
             raise ValueError(
                 f"{method} expects class indices and weights of at least 0 in class_weight, "
                 f"got {index!r}: {weight!r}."

@@ -41,12 +41,12 @@ def _plan(model: Any, batch: int, mode: str) -> StepPlan:
         labels = np.zeros((batch, *output[:-1]), np.int32)
         y = labels if is_sparse(compiled.loss) else np.zeros((batch, *output), np.float32)
     x = np.zeros((batch, *model.input_shape[1:]), np.float32)
-    known = compiled.metrics, compiled.variables
+    known = compiled.metrics
     try:
         return build_step_plan(model, compiled, mode, batch, Data(x, y, None))
     finally:
         # The real y may have another shape, by which "accuracy" means something else.
-        compiled.metrics, compiled.variables = known
+        compiled.metrics = known
 
 
 def _text(model: Any, plan: _core.Plan, batch: int, mode: str, fuse: bool) -> str:

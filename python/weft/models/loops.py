@@ -15,6 +15,7 @@ from weft.models.data import Data
 from weft.models.plans import StepPlan
 
 _REDRAW_SECONDS = 0.1
+_WATCHED_ROWS = 4096  # of predict, between two redraws
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -193,40 +194,50 @@ def run_pass(
 def run_outputs(
     state: _core.StepState,
     x: Array,
+    at_once: int,
+    plan: Callable[[int], StepPlan],
+    watch: Callable[[int], None] | None = None,
+) -> Array:
+    """The outputs for x.
+
+    Args:
+        state: The counters of the model.
+        x: Inputs (N, ...).
+        at_once: Rows of a step; results do not depend on it.
+        plan: Gives the plan for a number of rows.
+        watch: Called now and then with the number of rows that are done.
+    """
+    full, rest = divmod(len(x), at_once)
+    first = plan(at_once if full else rest)
+    outputs = np.empty((len(x), *first.output_shape[1:]), first.output_dtype)
+    part = full if watch is None else max(1, _WATCHED_ROWS // at_once)
+    for begin in range(0, full, part or 1):
+        steps = min(part, full - begin)
+        first.plan.run(state, [x], None, begin * at_once, steps, [outputs])
+        if watch is not None:
+            watch((begin + steps) * at_once)
+    if rest:
+        plan(rest).plan.run(state, [x], None, full * at_once, 1, [outputs])
+    return outputs
+
+
+def run_output_batches(
+    state: _core.StepState,
+    x: Array,
     batch: int,
-    steps: int,
     plan: Callable[[int], StepPlan],
     callbacks: CallbackList,
     progress: ProgressBar | None,
-    rows_at_once: int,
 ) -> Array:
-    """The outputs of `predict` for the first `steps` batches of x.
-
-    Rows do not depend on each other, so more than a batch of them is computed at once where no
-    callback looks at batches.
-    """
-    rows = min(steps * batch, len(x))
-    single = callbacks.wants_batches("predict")
-    rows_at_once = batch if single else max(batch, rows_at_once)
-    full, rest = divmod(rows, rows_at_once)
-    first = plan(rows_at_once if full else rest)
-    outputs = np.empty((rows, *first.output_shape[1:]), first.output_dtype)
-    if single:
-        for step in range(steps):
-            begin, end = step * batch, min((step + 1) * batch, rows)
-            callbacks.call("on_predict_batch_begin", step)
-            plan(end - begin).plan.run(state, [x], None, begin, 1, [outputs])
-            callbacks.call("on_predict_batch_end", step, {"outputs": outputs[begin:end]})
-            if progress is not None:
-                progress.advance(step + 1, {})
-        return outputs
-    if progress is None or progress.verbose != 1:
-        if full:
-            first.plan.run(state, [x], None, 0, full, [outputs])
-    else:
-        for step in range(full):
-            first.plan.run(state, [x], None, step * rows_at_once, 1, [outputs])
-            progress.advance(min((step + 1) * rows_at_once // batch, steps), {})
-    if rest:
-        plan(rest).plan.run(state, [x], None, full * rows_at_once, 1, [outputs])
+    """As `run_outputs`, telling callbacks of every batch."""
+    steps = -(-len(x) // batch)
+    first = plan(min(batch, len(x)))
+    outputs = np.empty((len(x), *first.output_shape[1:]), first.output_dtype)
+    for step in range(steps):
+        begin, end = step * batch, min((step + 1) * batch, len(x))
+        callbacks.call("on_predict_batch_begin", step)
+        plan(end - begin).plan.run(state, [x], None, begin, 1, [outputs])
+        callbacks.call("on_predict_batch_end", step, {"outputs": outputs[begin:end]})
+        if progress is not None:
+            progress.advance(step + 1, {})
     return outputs

@@ -59,10 +59,10 @@ class Model(Trainer, Layer):
         """
         if isinstance(inputs, (Tensor, Layer)) or Trace.current() is not None:
             return super().__call__(inputs, *args, **kwargs)
-        training = kwargs.get("training")
-        if not args and not training and len(kwargs) <= (training is not None):
-            return self.predict_on_batch(inputs)
-        return super().__call__(inputs, *args, **kwargs)
+        training = kwargs.pop("training", False)
+        if args or kwargs:
+            return super().__call__(inputs, *args, training=training, **kwargs)
+        return self._run_batch_of(inputs, True) if training else self.predict_on_batch(inputs)
 
     def record_outputs(self, trace: Trace, x: Tensor) -> Tensor:
         """Records the model on a batch."""

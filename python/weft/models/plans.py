@@ -17,7 +17,9 @@ from weft.graph import Array, Shape, Tensor, Trace
 from weft.models.compiled import Compiled, MetricEntry
 from weft.models.data import Data, is_sparse
 
-MAX_PLANS = 32  # per model; the oldest goes first
+# Limits for one model; the oldest plan goes first. Two stay in any case: an epoch needs as many.
+_MAX_PLANS = 32
+_MAX_BYTES = 256 << 20
 _MAX_SLOTS = 128  # kMaxAccumulators of csrc/core/step_state.h
 
 
@@ -63,10 +65,13 @@ class PlanCache:
         """The plan of a key, built if there is none."""
         plan = self._plans.get(key)
         if plan is None:
-            plan = build()
-            while len(self._plans) >= MAX_PLANS:
+            plan = self._plans[key] = build()
+            while len(self._plans) > 2 and (
+                len(self._plans) > _MAX_PLANS
+                or sum(each.plan.arena_bytes for each in self._plans.values()) > _MAX_BYTES
+            ):
                 self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = plan
+                self.rows.clear()
         return plan
 
 
@@ -140,10 +145,9 @@ def build_step_plan(model: Any, compiled: Compiled, mode: str, batch: int, data:
         metrics, slots = _record_metrics(trace, compiled, y, outputs, weights)
         trace.record_assigns()
         if training:
-            if compiled.variables is None:
-                compiled.variables = list(model.trainable_variables)
-            gradients = trace.gradients(loss, compiled.variables)
-            compiled.optimizer.record(trace, compiled.variables, gradients)
+            variables = compiled.trained_variables(model)
+            gradients = trace.gradients(loss, variables)
+            compiled.optimizer.record(trace, variables, gradients)
         trace.layers.pop()
     plan = _core.Plan(trace.graph, [], model.fuse)
     return StepPlan(plan, batch, (), None, metrics, slots)

@@ -115,8 +115,6 @@ class Sequential(Model):
         self._input_shape = shapes[0] if shapes else None
         self._output_shape = shapes[-1] if shapes else None
         self.built = bool(shapes)
-        if self._compiled is not None:
-            self._compiled.variables = None
         if self._recorded:  # perhaps as a part of other models
             forget_all_plans()
             self._recorded = False

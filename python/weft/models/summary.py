@@ -100,17 +100,19 @@ def _table(
     def rule(left: str, line: str, cross: str, right: str) -> str:
         return left + cross.join(line * width for width in widths) + right
 
-    def lines(cells: list[str], bar: str) -> Iterator[str]:
+    def lines(cells: list[str], bar: str, at_bottom: bool = False) -> Iterator[str]:
         wrapped = [_wrap(cell, width - 2) for cell, width in zip(cells, widths, strict=True)]
-        for index in range(max(map(len, wrapped))):
-            parts = [
-                f" {(texts[index] if index < len(texts) else ''):{align}{width - 2}} "
-                for texts, width, align in zip(wrapped, widths, aligns, strict=True)
-            ]
+        height = max(map(len, wrapped))
+        for index in range(height):
+            parts = []
+            for texts, width, align in zip(wrapped, widths, aligns, strict=True):
+                line = index - (height - len(texts) if at_bottom else 0)
+                text = texts[line] if 0 <= line < len(texts) else ""
+                parts.append(f" {text:{align}{width - 2}} ")
             yield bar + bar.join(parts) + bar
 
     yield rule("┏", "━", "┳", "┓")
-    yield from lines(headers, "┃")
+    yield from lines(headers, "┃", at_bottom=True)
     yield rule("┡", "━", "╇", "┩")
     for index, row in enumerate(rows):
         if index:
@@ -120,22 +122,20 @@ def _table(
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width`, broken at spaces, inside of words only where these are too long."""
+    """Lines of at most `width`, broken at spaces; words that are too long are cut."""
     lines: list[str] = []
     words = text.lstrip().split(" ")
     words[0] = " " * (len(text) - len(text.lstrip())) + words[0]  # the indentation stays
     line = ""
     for word in words:
+        if len(word) > width:
+            word = word[: width - 1] + "…"
         longer = f"{line} {word}" if line else word
         if len(longer) <= width:
             line = longer
-            continue
-        if line:
+        else:
             lines.append(line)
-        while len(word) > width:
-            lines.append(word[:width])
-            word = word[width:]
-        line = word
+            line = word
     return [*lines, line]
 
 

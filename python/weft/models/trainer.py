@@ -14,7 +14,14 @@ from weft.graph import Array
 from weft.models import data as checks
 from weft.models.compilable import ROWS_AT_ONCE, Compilable
 from weft.models.data import Data
-from weft.models.loops import NonFiniteLossError, Runner, run_outputs, run_pass
+from weft.models.loops import (
+    NonFiniteLossError,
+    Runner,
+    run_output_batches,
+    run_outputs,
+    run_pass,
+)
+from weft.models.plans import StepPlan
 
 
 class Trainer(Compilable):
@@ -234,25 +241,31 @@ class Trainer(Compilable):
         batch = _batch_size(batch_size, "predict")
         bar = _verbosity(verbose, "predict")
         x = self._build_for(checks.as_samples(x, "predict", "x"))
-        count = -(-len(x) // batch)
         if steps is not None:
-            count = min(checks.check_integer(steps, 1, "predict", "steps"), count)
+            x = x[: checks.check_integer(steps, 1, "predict", "steps") * batch]
+        count = -(-len(x) // batch)
         progress = ProgressBar(bar, 1, count) if bar else None
         every = [*CallbackList(callbacks).callbacks, *([progress] if progress else [])]
         calls = CallbackList(every, self, {"verbose": bar, "epochs": 1, "steps": count})
         calls.call("on_predict_begin")
-        outputs = run_outputs(
-            self._test_state,
-            x,
-            batch,
-            count,
-            lambda size: self._predict_plan(size, x.shape[1:]),
-            calls,
-            progress,
-            ROWS_AT_ONCE,
-        )
+        if calls.wants_batches("predict"):
+            outputs = run_output_batches(
+                self._test_state, x, batch, self._planner(x), calls, progress
+            )
+        else:
+
+            def watch(rows: int) -> None:
+                if progress is not None:
+                    progress.advance(rows // batch, {})
+
+            outputs = run_outputs(
+                self._test_state, x, ROWS_AT_ONCE, self._planner(x), watch if bar == 1 else None
+            )
         calls.call("on_predict_end")
         return outputs
+
+    def _planner(self, x: Array) -> Callable[[int], StepPlan]:
+        return lambda rows: self._predict_plan(rows, x.shape[1:])
 
     # Single batches
 
@@ -299,10 +312,17 @@ class Trainer(Compilable):
         """The outputs for all samples in one batch: `predict` without its preparations."""
         plan = self._plans.rows.get(x.shape) if type(x) is np.ndarray else None
         if plan is None or not x.flags.c_contiguous or x.dtype.str not in _FED_AS_THEY_ARE:
-            x = self._build_for(checks.as_samples(x, "predict_on_batch", "x"))
-            plan = self._predict_plan(len(x), x.shape[1:])
-            if len(self._plans.rows) >= 64:
-                self._plans.rows.clear()
+            return self._run_batch_of(x)
+        outputs = np.empty(plan.output_shape, plan.output_dtype)
+        plan.plan.run(self._test_state, (x,), None, 0, 1, (outputs,))
+        return outputs
+
+    def _run_batch_of(self, x: Any, training: bool = False) -> Array:
+        x = self._build_for(checks.as_samples(x, str(self), "x"))
+        if len(x) > ROWS_AT_ONCE and not training:  # in parts, so that no plan takes much memory
+            return run_outputs(self._test_state, x, ROWS_AT_ONCE, self._planner(x))
+        plan = self._predict_plan(len(x), x.shape[1:], training)
+        if not training:
             self._plans.rows[x.shape] = plan
         outputs = np.empty(plan.output_shape, plan.output_dtype)
         plan.plan.run(self._test_state, (x,), None, 0, 1, (outputs,))
