@@ -13,11 +13,10 @@ namespace weft {
 DType dtype_of(const py::array& array) {
   const py::dtype type = array.dtype();
   // The text of an error is made only where there is one: this runs on every call of a plan.
-  if (type.byteorder() == '>') fail("arrays must be in the machine's byte order, got dtype ", std::string(py::str(type)));
+  if (type.byteorder() == '>')
+    fail("arrays must be in the machine's byte order, got dtype ", std::string(py::str(type)));
   const char kind = type.kind();
   const auto size = type.itemsize();
-  check(type.attr("isnative").cast<bool>(), "arrays must be in the machine's byte order, got dtype ",
-        std::string(py::str(type)));
   if (kind == 'f' && size == 4) return DType::kFloat32;
   if (kind == 'f' && size == 8) return DType::kFloat64;
   if (kind == 'b') return DType::kBool;
@@ -120,7 +119,7 @@ void bind_graph(py::module_& m) {
             return g.input(std::move(shape), value_dtype(dtype), std::move(name));
           },
           py::arg("shape"), py::arg("dtype") = "float32", py::arg("name") = "")
-      .def("variable", &Graph::variable, py::arg("variable"))
+      .def("variable", &Graph::variable, py::arg("variable").none(false))
       .def("constant", &add_constant, py::arg("value"))
       .def(
           "op",

@@ -1,6 +1,9 @@
 // StepState and Plan.
 #include "plan/plan.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "bindings/bindings.h"
 #include "core/check.h"
 #include "cpu/cpu_device.h"
@@ -20,15 +23,25 @@ int64_t check_rows(const char* what, size_t i, const Value& value, const py::arr
   return rank == 0 ? 1 : shape[0];
 }
 
-Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& inputs,
-                         const std::optional<py::array>& order, int64_t start, int64_t steps,
-                         const py::sequence& outputs) {
-  Plan::Request request{&state, {}, {}, nullptr, start, steps, nullptr};
+// A request and the arrays it points into: the sequences they came in may change while the plan runs.
+struct HeldRequest {
+  Plan::Request request;
+  std::vector<py::array> arrays;
+};
+
+HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
+                       int64_t start, int64_t steps, const py::sequence& outputs) {
+  HeldRequest held{{&state, {}, {}, nullptr, start, steps, nullptr}, {}};
+  Plan::Request& request = held.request;
   check(inputs.size() == plan.input_values().size(), "the plan takes ", plan.input_values().size(), " inputs, got ",
         inputs.size());
   check(outputs.size() == plan.output_values().size(), "the plan gives ", plan.output_values().size(), " outputs, got ",
         outputs.size());
   check(start >= 0 && steps >= 0, "start and steps must not be negative");
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  check(steps <= (most - start) / std::max<int64_t>(1, plan.batch()), "there are no ", steps, " steps from row ",
+        start);
+  const auto is_batch = [&](const Value& value) { return !value.shape.empty() && value.shape[0] == plan.batch(); };
   const int64_t end = start + steps * plan.batch();
   if (order) {
     check(order->dtype().kind() == 'i' && order->dtype().itemsize() == 4 && order->ndim() == 1 &&
@@ -42,14 +55,19 @@ Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& input
     const auto array = inputs[i].cast<py::array>();
     const Value& value = plan.input_values()[i];
     const int64_t rows = check_rows("input", i, value, array);
-    if (!order && !value.shape.empty() && value.shape[0] == plan.batch()) {
+    if (!is_batch(value)) {
+      // Read whole, from its first row.
+      check(!order && start == 0 && steps <= 1, "input ", i, " of shape ", value.shape, " is no batch of ",
+            plan.batch(), " rows: it can be read by one step from row 0 only");
+      check(value.shape.empty() || rows >= value.shape[0], "input ", i, " must have ", value.shape, ", got ", rows,
+            " rows");
+    } else if (!order) {
       check(end <= rows, "the steps need ", end, " rows, input ", i, " has ", rows);
-    } else if (!value.shape.empty()) {
-      check(order || rows >= value.shape[0], "input ", i, " must have ", value.shape[0], " rows, got ", rows);
     }
     if (order && rows_available >= 0) check(rows == rows_available, "inputs must have the same number of rows");
     rows_available = rows;
     request.inputs.push_back({const_cast<void*>(array.data()), dtype_of(array)});
+    held.arrays.push_back(array);
   }
   if (order && rows_available >= 0) {
     for (int64_t i = start; i < end; ++i) {
@@ -64,20 +82,20 @@ Plan::Request request_of(Plan& plan, StepState& state, const py::sequence& input
     check(dtype_of(array) == value.dtype, "output ", i, " must be ", dtype_name(value.dtype));
     const int64_t rows = check_rows("output", i, value, array);
     char* data = static_cast<char*>(array.mutable_data());
-    if (!value.shape.empty() && value.shape[0] == plan.batch()) {
+    if (is_batch(value)) {
       check(end <= rows, "the steps give ", end, " rows, output ", i, " has ", rows);
     } else {
       // Not a batch: stored whole, wherever the step stands in the epoch.
       check(steps <= 1, "output ", i, " of shape ", value.shape, " can be stored by one step only");
-      const int64_t row_size =
-          value.shape.size() < 2 ? (value.shape.empty() ? 1 : 1) : element_count(value.shape) / value.shape[0];
+      const int64_t row_size = value.shape.size() < 2 ? 1 : row_layout(value.shape).row_size;
       check(value.shape.empty() || rows >= value.shape[0], "output ", i, " must have ", value.shape, ", got ", rows,
             " rows");
       data -= start * row_size * 4;
     }
     request.outputs.push_back({data, value.dtype});
+    held.arrays.push_back(array);
   }
-  return request;
+  return held;
 }
 
 bool signals_pending() {
@@ -87,13 +105,13 @@ bool signals_pending() {
 
 int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
             int64_t start, int64_t steps, const py::sequence& outputs) {
-  Plan::Request request = request_of(plan, state, inputs, order, start, steps, outputs);
+  HeldRequest held = request_of(plan, state, inputs, order, start, steps, outputs);
   bool interrupted = false;
-  request.poll = [&] { return interrupted = interrupted || signals_pending(); };
+  held.request.poll = [&] { return interrupted = interrupted || signals_pending(); };
   int64_t completed;
   {
     py::gil_scoped_release release;
-    completed = plan.run(request);
+    completed = plan.run(held.request);
   }
   if (interrupted) throw py::error_already_set();
   return completed;
@@ -152,7 +170,9 @@ void bind_plan(py::module_& m) {
           [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
              int64_t start) {
             check(plan.output_values().empty(), "find_nonfinite is for plans without outputs");
-            return plan.find_nonfinite(request_of(plan, state, inputs, order, start, 1, py::tuple()));
+            const HeldRequest held = request_of(plan, state, inputs, order, start, 1, py::tuple());
+            py::gil_scoped_release release;  // whoever runs the plan may be waiting for the GIL
+            return plan.find_nonfinite(held.request);
           },
           py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"))
       .def(
@@ -160,7 +180,9 @@ void bind_plan(py::module_& m) {
           [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
              int repeats) {
             check(plan.output_values().empty(), "profile is for plans without outputs");
-            return plan.profile(request_of(plan, state, inputs, order, 0, 1, py::tuple()), repeats);
+            const HeldRequest held = request_of(plan, state, inputs, order, 0, 1, py::tuple());
+            py::gil_scoped_release release;
+            return plan.profile(held.request, repeats);
           },
           py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("repeats"))
       .def("describe", &describe)

@@ -17,6 +17,22 @@ struct Step {
   int n_tiles = 1;
 };
 
+template <class Args>
+Step step_of(const Kernel<Args>& kernel, const Args& args, int threads) {
+  struct Call {
+    Kernel<Args> kernel;
+    Args args;
+  };
+  Step step;
+  step.call = std::make_shared<const Call>(Call{kernel, args});
+  step.run = [](const void* call, int tile, int n_tiles) {
+    const Call* c = static_cast<const Call*>(call);
+    c->kernel.run(c->args, tile, n_tiles);
+  };
+  step.n_tiles = kernel.tiles(args, threads);
+  return step;
+}
+
 // Steps that do not depend on each other. A phase ends when all of its tiles are done.
 struct Phase {
   struct Tile {
@@ -27,7 +43,12 @@ struct Phase {
   // Thread t starts with the tiles [share[t], share[t + 1]): the t-th part of every step, so that from one
   // training step to the next it meets the same weights again.
   std::vector<int> share;
+  // Less work than telling another thread about it: run by whoever has finished the phase before.
+  bool serial = false;
 
+  void run_all() const {
+    for (int i = 0; i < static_cast<int>(tiles.size()); ++i) run_tile(i);
+  }
   void run_tile(int index) const {
     const Tile& t = tiles[index];
     const Step& step = steps[t.step];
@@ -51,7 +72,7 @@ struct Phase {
 // thread, all others waiting) and says whether to go on; `should_stop` between two phases.
 struct Program {
   std::vector<Phase> phases;
-  double work = 0;  // rough nanoseconds of one round on one thread, to decide on waking other threads
+  double work = 0;  // rough nanoseconds of one round that other threads could share, to decide on waking them
   std::function<bool()> next_step;
   std::function<bool()> should_stop;
   // Called now and then by the thread that called Device::run; true cancels at the end of the round.

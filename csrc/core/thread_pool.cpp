@@ -53,7 +53,7 @@ void run_serially(const Program& program) {
   bool cancelled = false;
   do {
     for (const Phase& phase : program.phases) {
-      for (int tile = 0; tile < static_cast<int>(phase.tiles.size()); ++tile) phase.run_tile(tile);
+      phase.run_all();
       if (program.should_stop && program.should_stop()) return;
     }
     cancelled = poll.cancelled();
@@ -150,17 +150,16 @@ void ThreadPool::open_phase(int index) {
 
 // Called by the thread that finished the last tile: nobody else holds a tile, all others are waiting.
 void ThreadPool::finish_phase() {
-  bool go_on = !(program_->should_stop && program_->should_stop());
-  int next = phase_index_ + 1;
-  if (go_on && next == static_cast<int>(program_->phases.size())) {
-    next = 0;
-    go_on = program_->next_step() && !cancelled_.load(std::memory_order_relaxed);
+  for (int next = phase_index_;;) {
+    if (program_->should_stop && program_->should_stop()) break;
+    if (++next == static_cast<int>(program_->phases.size())) {
+      next = 0;
+      if (!program_->next_step() || cancelled_.load(std::memory_order_relaxed)) break;
+    }
+    if (!program_->phases[next].serial) return open_phase(next);
+    program_->phases[next].run_all();
   }
-  if (go_on) {
-    open_phase(next);
-  } else {
-    busy_.store(false, std::memory_order_release);
-  }
+  busy_.store(false, std::memory_order_release);
 }
 
 }  // namespace weft

@@ -64,7 +64,9 @@ std::mutex& state_mutex() {
   return mutex;
 }
 ThreadChoice thread_choice;
-ThreadPool* pool = nullptr;  // made on first use, so that importing starts no thread
+// Made on first use, so that importing starts no thread; never destroyed at exit, when it may still run.
+// A run holds the pool: another one may take its place meanwhile.
+std::shared_ptr<ThreadPool>* pool = new std::shared_ptr<ThreadPool>;
 
 const ThreadChoice& chosen_threads() {
   if (thread_choice.count == 0) thread_choice = choose_threads();
@@ -72,18 +74,19 @@ const ThreadChoice& chosen_threads() {
 }
 
 // A forked child has none of the parent's threads: it forgets the pool and makes its own when needed.
-void forget_pool_after_fork() { pool = nullptr; }
+void lock_before_fork() { state_mutex().lock(); }
+void unlock_after_fork() { state_mutex().unlock(); }
+void forget_pool_after_fork() {
+  pool = new std::shared_ptr<ThreadPool>;
+  state_mutex().unlock();
+}
 
-ThreadPool* pool_of(int threads) {
-  static const bool registered = pthread_atfork(nullptr, nullptr, forget_pool_after_fork) == 0;
+std::shared_ptr<ThreadPool> pool_of(int threads) {
+  static const bool registered = pthread_atfork(lock_before_fork, unlock_after_fork, forget_pool_after_fork) == 0;
   (void)registered;
   std::lock_guard lock(state_mutex());
-  if (pool && pool->threads() != threads) {
-    delete pool;
-    pool = nullptr;
-  }
-  if (!pool) pool = new ThreadPool(threads);
-  return pool;
+  if (!*pool || (*pool)->threads() != threads) *pool = std::make_shared<ThreadPool>(threads);
+  return *pool;
 }
 
 }  // namespace
@@ -96,13 +99,19 @@ void* CpuDevice::allocate(size_t bytes) {
   return memory;
 }
 void CpuDevice::release(void* memory) { std::free(memory); }
-void CpuDevice::copy_in(void* to, const void* from_host, size_t bytes) { std::memcpy(to, from_host, bytes); }
-void CpuDevice::copy_out(void* to_host, const void* from, size_t bytes) { std::memcpy(to_host, from, bytes); }
+// The host's side may be null where there is nothing to copy.
+void CpuDevice::copy_in(void* to, const void* from_host, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from_host, bytes);
+}
+void CpuDevice::copy_out(void* to_host, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to_host, from, bytes);
+}
 const KernelTable& CpuDevice::kernels() const { return *isa_choice().table; }
 int CpuDevice::threads() const { return num_threads(); }
 
 void CpuDevice::run(const Program& program) {
-  const int threads = num_threads();
+  // What the program was distributed for: the number may have been set anew since.
+  const int threads = static_cast<int>(program.phases.front().share.size()) - 1;
   if (threads == 1 || program.work < kSerialNanoseconds) {
     run_serially(program);
   } else {

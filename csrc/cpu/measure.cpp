@@ -27,20 +27,9 @@ struct Operands {
 
 template <class Args>
 double time_kernel(const Kernel<Args>& kernel, const Args& args, int threads, double seconds) {
-  struct Call {
-    const Kernel<Args>& kernel;
-    const Args& args;
-  };
-  Step step;
-  step.call = std::make_shared<const Call>(Call{kernel, args});
-  step.run = [](const void* call, int tile, int n_tiles) {
-    const Call* c = static_cast<const Call*>(call);
-    c->kernel.run(c->args, tile, n_tiles);
-  };
-  step.n_tiles = kernel.tiles(args, threads);
   Program program;
   program.phases.resize(1);
-  program.phases[0].steps.push_back(step);
+  program.phases[0].steps.push_back(step_of(kernel, args, threads));
   program.phases[0].distribute(threads);
   int64_t calls = 0;
   Clock::time_point begin = Clock::now();

@@ -7,10 +7,10 @@ namespace weft {
 namespace {
 
 // Rows along the first axis, also for a vector of labels: each row is gathered on its own.
-struct BatchRows {
+struct FlatRows {
   int64_t rows, row_size, stride;
 };
-BatchRows batch_rows(const Shape& shape) {
+FlatRows flat_rows(const Shape& shape) {
   if (shape.size() == 1) return {shape[0], 1, 1};
   const RowLayout r = row_layout(shape);
   return {r.rows, r.row_size, r.stride};
@@ -37,14 +37,14 @@ void lower_cast(LowerContext& c) {
 
 std::vector<ValueSpec> infer_same(const InferContext& c) { return {{c.shape(0), c.dtype(0)}}; }
 
-// Attributes source and target are the addresses of the plan's Bindings and order, set by legalizing.
+// Attributes binding and order are addresses in the plan's Bindings.
 template <class T>
 T* address_of(const Attrs& attrs, const char* name) {
   return reinterpret_cast<T*>(static_cast<intptr_t>(attrs.integer(name)));
 }
 
 void lower_load_batch(LowerContext& c) {
-  const BatchRows r = batch_rows(c.out_shape());
+  const FlatRows r = flat_rows(c.out_shape());
   LoadBatchArgs args{address_of<const Binding>(c.node.attrs, "binding"),
                      address_of<const int32_t* const>(c.node.attrs, "order"),
                      c.state,
@@ -54,12 +54,13 @@ void lower_load_batch(LowerContext& c) {
                      r.stride,
                      c.graph.value(c.node.outputs[0]).dtype,
                      c.node.attrs.real("scale", 1),
-                     c.node.attrs.real("offset", 0)};
+                     c.node.attrs.real("offset", 0),
+                     c.node.attrs.flag("in_place")};
   c.call(c.kernels.load_batch, args, static_cast<double>(element_count(c.out_shape())) / 4.0);
 }
 
 void lower_store_batch(LowerContext& c) {
-  const BatchRows r = batch_rows(c.shape(0));
+  const FlatRows r = flat_rows(c.shape(0));
   StoreBatchArgs args{
       address_of<const Binding>(c.node.attrs, "binding"), c.state, c.in(0), r.rows, r.row_size, r.stride};
   c.call(c.kernels.store_batch, args, static_cast<double>(element_count(c.shape(0))) / 4.0);

@@ -108,6 +108,7 @@ void lower_binary(LowerContext& c) {
 
 std::vector<ValueSpec> infer_select(const InferContext& c) {
   c.expect_inputs(3, 3);
+  for (int i = 0; i < 3; ++i) c.expect_float(i);
   Shape ab, shape;
   c.check(broadcast_shape(c.shape(1), c.shape(2), ab) && broadcast_shape(c.shape(0), ab, shape), "shapes ", c.shape(0),
           ", ", c.shape(1), " and ", c.shape(2), " do not broadcast");

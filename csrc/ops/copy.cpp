@@ -97,8 +97,6 @@ void lower_broadcast(LowerContext& c) {
   call_copy(c, c.in(0), c.out(), c.out_shape(), x_stride, y_stride);
 }
 
-// Two values side by side along an axis; legalizing splits longer lists. The copy of the second into
-// place is a step of its own, so concatenate is recorded as writes into one value.
 std::vector<ValueSpec> infer_concatenate(const InferContext& c) {
   c.check(c.count() >= 1, "expects at least one value");
   Shape shape = c.shape(0);
@@ -134,21 +132,19 @@ void gradient_concatenate(GradientContext& c) {
 // All copies of one concatenate are tiles of one step: a list of calls.
 struct ConcatenateArgs {
   const Kernel<CopyArgs>* copy;
-  int count;
-  CopyArgs parts[16];
+  std::vector<CopyArgs> parts;
 };
-int concatenate_tiles(const ConcatenateArgs& args, int) { return args.count; }
+int concatenate_tiles(const ConcatenateArgs& args, int) { return static_cast<int>(args.parts.size()); }
 void concatenate_run(const ConcatenateArgs& args, int tile, int) { args.copy->run(args.parts[tile], 0, 1); }
 
 void lower_concatenate(LowerContext& c) {
   const Shape y = strides_of(c.out_shape());
   int64_t axis = c.node.attrs.integer("axis"), offset = 0;
   if (axis < 0) axis += static_cast<int64_t>(y.size());
-  check(c.node.inputs.size() <= 16, "concatenate: joins at most 16 values at a time, got ", c.node.inputs.size());
-  ConcatenateArgs all{&c.kernels.copy, static_cast<int>(c.node.inputs.size()), {}};
-  for (int p = 0; p < all.count; ++p) {
+  ConcatenateArgs all{&c.kernels.copy, {}};
+  for (int p = 0; p < static_cast<int>(c.node.inputs.size()); ++p) {
     const Shape &shape = c.shape(p), x = strides_of(shape);
-    CopyArgs& args = all.parts[p];
+    CopyArgs& args = all.parts.emplace_back();
     args.x = c.in(p), args.y = c.out() + offset * y[axis];
     args.rank = static_cast<int>(shape.size());
     for (int i = 0; i < args.rank; ++i) args.shape[i] = shape[i], args.x_stride[i] = x[i], args.y_stride[i] = y[i];
@@ -187,6 +183,7 @@ void lower_slice(LowerContext& c) {
 
 // The gradient of a slice: zeros, and dy where the slice was taken.
 std::vector<ValueSpec> infer_slice_grad(const InferContext& c) { return {{c.attrs.ints("shape")}}; }
+void gradient_slice_grad(GradientContext& c) { c.result[0] = c.record("slice", {c.dy}, c.node.attrs); }
 struct SliceGradArgs {
   const Kernel<CopyArgs>* copy;
   const Kernel<FillArgs>* fill;
@@ -220,6 +217,6 @@ const OpDef kTranspose = {"transpose", infer_transpose, gradient_transpose, lowe
 const OpDef kBroadcastTo = {"broadcast_to", infer_broadcast, gradient_broadcast, lower_broadcast};
 const OpDef kConcatenate = {"concatenate", infer_concatenate, gradient_concatenate, lower_concatenate};
 const OpDef kSlice = {"slice", infer_slice, gradient_slice, lower_slice};
-const OpDef kSliceGrad = {"slice_grad", infer_slice_grad, nullptr, lower_slice_grad};
+const OpDef kSliceGrad = {"slice_grad", infer_slice_grad, gradient_slice_grad, lower_slice_grad};
 
 }  // namespace weft

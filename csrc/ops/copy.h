@@ -46,8 +46,19 @@ struct LoadBatchArgs {
   const StepState* state;
   void* y;  // (rows, row_size), stride y_stride
   int64_t rows, row_size, y_stride;
-  DType to;             // kFloat32 or kInt32
-  float scale, offset;  // y = x*scale + offset, float32 only (Rescaling fused into the loader)
+  DType to;               // kFloat32 or kInt32
+  float scale, offset;    // y = x*scale + offset, float32 only (Rescaling fused into the loader)
+  bool float32_in_place;  // all readers take float32 rows from the data set itself: nothing to do then
+};
+
+// The rows of the data set that make up a batch, for kernels that read them where they are, or that fetch
+// those of the next batch into the cache while they compute.
+struct BatchRows {
+  const Binding* source;
+  const int32_t* const* order;  // points at null when rows are read in place
+  const int64_t* end;           // rows of the order
+  const StepState* state;
+  int64_t rows, row_size;
 };
 
 // data[state->row + r] = x[r], in x's own type (float32 or int32).

@@ -34,6 +34,7 @@ void lower_check_finite(LowerContext& c) {
 
 std::vector<ValueSpec> infer_in_top_k(const InferContext& c) {
   c.expect_inputs(2, 2);
+  c.expect_float(0);
   const Shape& x = c.shape(0);
   c.check(x.size() == 2, "expects scores of shape (batch, classes), got ", x);
   c.check(c.dtype(1) == DType::kInt32 && c.shape(1) == Shape{x[0]}, "expects int32 labels of shape ", Shape{x[0]},

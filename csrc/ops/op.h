@@ -18,6 +18,20 @@ struct ValueSpec {
   Layout layout = Layout::kRows;
 };
 
+struct InferContext;
+struct GradientContext;
+struct LowerContext;
+
+struct OpDef {
+  const char* name;
+  std::vector<ValueSpec> (*infer)(const InferContext&);
+  void (*gradient)(GradientContext&) = nullptr;  // null: not differentiable, gradients stop here
+  void (*lower)(LowerContext&) = nullptr;        // null: an alias, which needs no kernel
+  // Ops whose only effect is on variables, sums or the step's fate.
+  bool has_effect = false;
+  bool is_alias = false;  // the output is the input's memory
+};
+
 // What a shape rule sees. Errors are thrown with fail(...), which puts the layer's name in front.
 struct InferContext {
   const Graph& graph;
@@ -86,30 +100,10 @@ struct LowerContext {
 
   template <class Args>
   void call(const Kernel<Args>& kernel, const Args& args, double nanoseconds) {
-    check(kernel.run != nullptr, "this device has no kernel for '", node_name(), "'");
-    struct Call {
-      Kernel<Args> kernel;
-      Args args;
-    };
-    step.call = std::make_shared<const Call>(Call{kernel, args});
-    step.run = [](const void* call, int tile, int n_tiles) {
-      const Call* c = static_cast<const Call*>(call);
-      c->kernel.run(c->args, tile, n_tiles);
-    };
-    step.n_tiles = kernel.tiles(args, threads);
+    check(kernel.run != nullptr, "this device has no kernel for '", node.op->name, "'");
+    step = step_of(kernel, args, threads);
     work = nanoseconds;
   }
-  std::string node_name() const;
-};
-
-struct OpDef {
-  const char* name;
-  std::vector<ValueSpec> (*infer)(const InferContext&);
-  void (*gradient)(GradientContext&) = nullptr;  // null: not differentiable, gradients stop here
-  void (*lower)(LowerContext&) = nullptr;        // null: rewritten before lowering (aliases, matmul)
-  // Ops whose only effect is on variables, sums or the step's fate.
-  bool has_effect = false;
-  bool is_alias = false;  // the output is the input's memory
 };
 
 const OpDef* find_op(const std::string& name);

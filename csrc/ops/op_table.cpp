@@ -1,7 +1,5 @@
 #include "ops/op_table.h"
 
-#include <cstring>
-
 namespace weft {
 
 const OpDef* find_op(const std::string& name) {
@@ -50,7 +48,5 @@ const OpDef* find_op(const std::string& name) {
   }
   return nullptr;
 }
-
-std::string LowerContext::node_name() const { return node.op->name; }
 
 }  // namespace weft

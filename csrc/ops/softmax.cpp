@@ -16,6 +16,10 @@ std::vector<ValueSpec> infer_softmax(const InferContext& c) {
   return {{c.shape(0)}};
 }
 
+[[noreturn]] void no_second_derivative(GradientContext& c) {
+  fail(c.node.layer.empty() ? "softmax" : c.node.layer, ": the second derivative of softmax is not available");
+}
+
 void gradient_softmax(GradientContext& c) { c.result[0] = c.record("softmax_grad", {c.dy, c.output()}, c.node.attrs); }
 
 // One row for a vector, else a row for each index of the first axis (legalizing makes x a matrix).
@@ -52,9 +56,15 @@ std::vector<ValueSpec> infer_cross_entropy(const InferContext& c) {
   return {{{c.shape(0)[0]}}};
 }
 
-// Of the logits only: targets are data.
 void gradient_cross_entropy(GradientContext& c) {
   if (c.wanted[0]) c.result[0] = c.record("softmax_cross_entropy_grad", {c.input(0), c.input(1), c.dy}, c.node.attrs);
+  if (!c.wanted[1] || c.graph.value(c.input(1)).dtype != DType::kFloat32) return;
+  // Targets that depend on something wanted, as those of a teacher.
+  const double factor = c.node.attrs.number("smoothing") - 1.0;
+  const ValueId dy = c.record("unary", {c.dy}, {{"fn", std::string("affine")}, {"a", factor}, {"b", 0.0}});
+  const ValueId column = c.record("reshape", {dy}, {{"shape", Shape{c.graph.shape(dy)[0], 1}}});
+  const ValueId log_softmax = c.record("softmax", {c.input(0)}, {{"log", int64_t{1}}});
+  c.result[1] = c.record("binary", {log_softmax, column}, {{"fn", std::string("multiply")}});
 }
 
 std::vector<ValueSpec> infer_cross_entropy_grad(const InferContext& c) { return {{c.shape(0)}}; }
@@ -96,10 +106,10 @@ void lower_cross_entropy_with_grad(LowerContext& c) {
 }  // namespace
 
 const OpDef kSoftmax = {"softmax", infer_softmax, gradient_softmax, lower_softmax};
-const OpDef kSoftmaxGrad = {"softmax_grad", infer_softmax_grad, nullptr, lower_softmax_grad};
+const OpDef kSoftmaxGrad = {"softmax_grad", infer_softmax_grad, no_second_derivative, lower_softmax_grad};
 const OpDef kSoftmaxCrossEntropy = {"softmax_cross_entropy", infer_cross_entropy, gradient_cross_entropy,
                                     lower_cross_entropy};
-const OpDef kSoftmaxCrossEntropyGrad = {"softmax_cross_entropy_grad", infer_cross_entropy_grad, nullptr,
+const OpDef kSoftmaxCrossEntropyGrad = {"softmax_cross_entropy_grad", infer_cross_entropy_grad, no_second_derivative,
                                         lower_cross_entropy_grad};
 const OpDef kSoftmaxCrossEntropyWithGrad = {"softmax_cross_entropy_with_grad", infer_cross_entropy_with_grad, nullptr,
                                             lower_cross_entropy_with_grad};

@@ -1,6 +1,8 @@
 // unary: elementwise functions of one argument, and the product with their derivative.
 #include "ops/unary.h"
 
+#include <limits>
+
 #include "ops/op_table.h"
 #include "ops/specs.h"
 
@@ -52,7 +54,14 @@ void gradient_unary(GradientContext& c) {
   } else if (spec.fn == UnaryFn::kNegative || spec.fn == UnaryFn::kAffine) {
     const double factor = spec.fn == UnaryFn::kNegative ? -1.0 : spec.a;
     c.result[0] = c.record("unary", {c.dy}, {{"fn", std::string("affine")}, {"a", factor}, {"b", 0.0}});
+  } else if (spec.fn == UnaryFn::kLeakyRelu && spec.a < 0) {
+    // The value does not tell which side it is from.
+    const double infinity = std::numeric_limits<double>::infinity();
+    c.result[0] = c.record("unary_grad", {c.dy, c.input(0)},
+                           {{"fn", std::string("relu_general")}, {"a", double{spec.a}}, {"b", infinity}, {"c", 0.0}});
   } else {
+    if (spec.fn == UnaryFn::kElu && spec.a < 0)
+      fail(c.node.layer.empty() ? "elu" : c.node.layer, ": the derivative needs an alpha of at least 0, got ", spec.a);
     c.result[0] =
         c.record("unary_grad", {c.dy, derivative_uses_value(spec.fn) ? c.output() : c.input(0)}, c.node.attrs);
   }

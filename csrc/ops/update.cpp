@@ -74,10 +74,15 @@ namespace {
 std::vector<ValueSpec> infer_update(const InferContext& c) {
   const UpdateRule rule = update_rule(c.attrs.text("rule"));
   const size_t expected = 2 + slot_count(rule) + (c.attrs.flag("has_grad_scale") ? 1 : 0);
-  c.expect_inputs(expected, expected + 1);
+  c.expect_inputs(expected, expected);
+  for (size_t i = 0; i < expected; ++i) c.expect_float(static_cast<int>(i));
   c.check(c.graph.value(c.inputs[0]).source == Value::Source::kVariable, "only a variable can be updated");
   for (int i = 1; i < 2 + slot_count(rule); ++i) {
     c.check(c.shape(i) == c.shape(0), "expects gradient and slots of shape ", c.shape(0), ", got ", c.shape(i));
+  }
+  if (c.attrs.flag("has_grad_scale")) {
+    const Shape& scale = c.shape(static_cast<int>(expected) - 1);
+    c.check(element_count(scale) == 1, "expects one number as the scale of the gradient, got shape ", scale);
   }
   return {};
 }
@@ -97,6 +102,7 @@ void lower_update_scalars(LowerContext& c) {
 std::vector<ValueSpec> infer_assign(const InferContext& c) {
   c.expect_inputs(2, 2);
   c.check(c.graph.value(c.inputs[0]).source == Value::Source::kVariable, "only a variable can be assigned to");
+  c.expect_float(1);
   c.check(c.shape(0) == c.shape(1), "expects a value of shape ", c.shape(0), ", got ", c.shape(1));
   return {};
 }

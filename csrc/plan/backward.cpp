@@ -5,6 +5,7 @@
 namespace weft {
 
 std::vector<ValueId> Graph::gradients(ValueId loss, const std::vector<ValueId>& wanted) {
+  for (ValueId v : wanted) check(v >= 0 && v < static_cast<ValueId>(values.size()), "there is no value ", v);
   check(element_count(shape(loss)) == 1, "gradients need a scalar loss, got shape ", shape(loss));
   const int n_nodes = static_cast<int>(nodes.size());
   const int n_values = static_cast<int>(values.size());

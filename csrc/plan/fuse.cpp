@@ -63,6 +63,7 @@ class Fuser {
       if (!is(dense, kDense) || node(dense).inputs.size() != 2 || only_user(product) != add) continue;
       if (graph_.shape(bias) != Shape{graph_.shape(product)[1]}) continue;
       if (graph_.value(bias).source != Value::Source::kVariable) continue;
+      if (written_between(bias, node(dense).order, node(add).order)) continue;
       node(dense).inputs.push_back(bias);
       return swallow(dense, add);
     }
@@ -86,20 +87,37 @@ class Fuser {
   }
 
   bool depends_on(ValueId v, int target) {
-    const int p = producer(v);
-    if (p < 0) return false;
-    if (p == target) return true;
-    for (ValueId in : node(p).inputs) {
-      if (in != kNoValue && depends_on(in, target)) return true;
+    std::vector<bool> seen(graph_.nodes.size(), false);
+    std::vector<int> todo = {producer(v)};
+    while (!todo.empty()) {
+      const int p = todo.back();
+      todo.pop_back();
+      if (p == target) return true;
+      if (p < 0 || seen[p]) continue;
+      seen[p] = true;
+      for (ValueId in : node(p).inputs) todo.push_back(producer(in));
     }
     return false;
   }
+  // Whether the tape changes a variable between two of its places: reads of it must not move across.
+  bool written_between(ValueId variable, int from, int to) {
+    for (const Node& n : graph_.nodes) {
+      if (n.removed || (n.op != &kAssign && n.op != &kUpdate) || n.order <= from || n.order >= to) continue;
+      for (ValueId in : n.inputs) {
+        if (in == variable) return true;
+      }
+    }
+    return false;
+  }
+  bool is_variable(ValueId v) { return graph_.value(alias_root(graph_, v)).source == Value::Source::kVariable; }
 
   void cross_entropy_with_its_gradient(int grad) {
     if (!is(grad, kSoftmaxCrossEntropyGrad)) return;
     for (int i = 0; i < grad; ++i) {
       if (!is(i, kSoftmaxCrossEntropy) || node(i).inputs[0] != node(grad).inputs[0] ||
-          node(i).inputs[1] != node(grad).inputs[1] || depends_on(node(grad).inputs[2], i)) {
+          node(i).inputs[1] != node(grad).inputs[1] ||
+          node(i).attrs.number("smoothing") != node(grad).attrs.number("smoothing") ||
+          depends_on(node(grad).inputs[2], i)) {
         continue;
       }
       node(i).op = &kSoftmaxCrossEntropyWithGrad;
@@ -172,6 +190,7 @@ class Fuser {
     const ValueId dy = node(drop_grad).inputs[0];
     const int grad_input = producer(dy);
     if (!is(grad_input, kDenseGradInput) || node(grad_input).inputs.size() != 2 || only_user(dy) != drop_grad) return;
+    if (node(grad_input).attrs.has("rate")) return;  // one mask at a time
     copy_dropout(drop_grad, grad_input);
     swallow(grad_input, drop_grad);
   }
@@ -189,6 +208,7 @@ class Fuser {
       const std::optional<float> factor = graph_.value(node(penalty).inputs[0]).uniform();
       const UnaryFn fn = fn_of(penalty);
       if (!factor || (fn != UnaryFn::kSquare && fn != UnaryFn::kAbs)) continue;
+      if (written_between(node(update).inputs[0], node(penalty).order, node(update).order)) continue;
       const char* name = fn == UnaryFn::kSquare ? "l2" : "l1";
       node(update).attrs.set(name, node(update).attrs.number(name) + *factor);
       node(update).inputs[1] = node(add).inputs[1 - side];
@@ -207,6 +227,10 @@ class Fuser {
     const bool kernel = is(maker, kDenseGradKernel) && graph_.value(variable).variable->layout() == Layout::kPanels;
     if (!kernel && !is(maker, kDenseGradBias)) return;
     if (node(maker).attrs.has("rule")) return;
+    // The maker will read its operands where the update stands on the tape: fine for values, not for variables.
+    for (ValueId operand : node(maker).inputs) {
+      if (is_variable(operand)) return;
+    }
     node(maker).inputs.push_back(variable);
     node(maker).inputs.insert(node(maker).inputs.end(), node(update).inputs.begin() + 2, node(update).inputs.end());
     node(maker).attrs.merge(node(update).attrs);

@@ -29,11 +29,13 @@ void settle_layouts(Graph& graph) {
     if (node.removed || node.op != &kUpdate) continue;
     const auto& variable = graph.value(node.inputs[0]).variable;
     variable->settle_layout(Layout::kRows);
-    for (int i = 0; i < slot_count(update_rule(node.attrs.text("rule"))); ++i) {
-      const auto& slot = graph.value(node.inputs[2 + i]).variable;
-      check(slot != nullptr, "the slots of an update must be variables");
-      slot->settle_layout(variable->layout());
-      check(slot->layout() == variable->layout(), "a slot of '", variable->name,
+    const size_t slots_end = 2 + static_cast<size_t>(slot_count(update_rule(node.attrs.text("rule"))));
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      const auto& read = graph.value(node.inputs[i]).variable;  // null: the gradient or its scale was computed
+      if (read) read->settle_layout(i < slots_end ? variable->layout() : Layout::kRows);
+      if (i < 2 || i >= slots_end) continue;
+      check(read != nullptr, "the slots of an update must be variables");
+      check(read->layout() == variable->layout(), "a slot of '", variable->name,
             "' is already in use in another layout");
     }
   }
@@ -90,7 +92,7 @@ Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
 void flatten_to_matrix(Graph& graph, int i) {
   const Shape x = graph.shape(graph.nodes[i].inputs[0]);
   if (x.size() <= 2) return;
-  const Shape matrix = {element_count(x) / x.back(), x.back()};
+  const Shape matrix = {element_count(Shape(x.begin(), x.end() - 1)), x.back()};
   for (size_t k = 0; k < graph.nodes[i].inputs.size(); ++k) {
     const ValueId flat = insert(graph, kReshape, graph.nodes[i].inputs[k], matrix, graph.nodes[i]);
     graph.nodes[i].inputs[k] = flat;
@@ -163,8 +165,11 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
   Node like;
   like.layer = "output";
   like.order = static_cast<int>(graph.nodes.size());
-  for (size_t i = 0; i < outputs.size(); ++i)
+  for (size_t i = 0; i < outputs.size(); ++i) {
     append(graph, kStoreBatch, {outputs[i]}, {{"binding", address(&bindings.outputs[i])}}, like);
+    // A change of layout moves a variable: it must not happen after its address was taken.
+    if (const auto& variable = graph.value(outputs[i]).variable) variable->settle_layout(Layout::kRows);
+  }
 
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (graph.nodes[i].removed) continue;

@@ -1,6 +1,5 @@
 // One arena for all values of a step. Two values may share memory when no phase has both alive.
 #include <algorithm>
-#include <numeric>
 
 #include "ops/op_table.h"
 #include "plan/passes.h"

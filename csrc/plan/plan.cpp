@@ -5,9 +5,14 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/float_mode.h"
 #include "ops/op_table.h"
 
 namespace weft {
+
+// Below this a phase is not worth handing out: another thread needs about half of it to take a tile and
+// report it done.
+static constexpr double kSerialPhaseNanoseconds = 1500;
 
 Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, bool fuse_ops)
     : device_(device), graph_(graph), outputs_(std::move(outputs)) {
@@ -20,7 +25,10 @@ Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, boo
   fold_constants(graph_);
   add_loads(graph_, bindings_);
   remove_dead(graph_, outputs_);
-  if (fuse_ops) fuse(graph_, outputs_);
+  if (fuse_ops) {
+    fuse(graph_, outputs_);
+    read_batches_in_place(graph_, outputs_, bindings_, state_);
+  }
   legalize(graph_, outputs_, bindings_);
   for (const Node& node : graph_.nodes) updates_ = updates_ || (!node.removed && node.op == &kUpdateScalars);
 
@@ -45,7 +53,7 @@ void Plan::fill_constants() {
     if (constant_offset_[v] < 0) continue;
     const Value& value = graph_.values[v];
     const RowLayout r = row_layout(value.shape);
-    for (int64_t row = 0; row < r.rows; ++row) {
+    for (int64_t row = 0; row < r.rows && r.row_size > 0; ++row) {
       std::memcpy(storage.data() + constant_offset_[v] + row * r.stride, value.constant.data() + row * r.row_size,
                   static_cast<size_t>(r.row_size) * sizeof(float));
     }
@@ -71,6 +79,7 @@ void Plan::lower() {
   program_.phases.assign(n_phases, {});
   program_.work = 0;
   step_nodes_.assign(n_phases, {});
+  std::vector<double> phase_work(n_phases, 0);
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     if (node.removed || node.op->is_alias) continue;
@@ -79,10 +88,14 @@ void Plan::lower() {
         graph_, node, device_.kernels(), threads, &state_, [this](ValueId v) { return address_of(v); }, {}, 0, 0};
     node.op->lower(context);
     program_.phases[phase_of_node_[i]].steps.push_back(context.step);
-    program_.work += context.work;
+    phase_work[phase_of_node_[i]] += context.work;
     step_nodes_[phase_of_node_[i]].push_back({static_cast<int>(i), context.flops});
   }
-  for (Phase& phase : program_.phases) phase.distribute(threads);
+  for (size_t p = 0; p < program_.phases.size(); ++p) {
+    program_.phases[p].distribute(threads);
+    program_.phases[p].serial = phase_work[p] < kSerialPhaseNanoseconds || program_.phases[p].tiles.size() == 1;
+    if (!program_.phases[p].serial) program_.work += phase_work[p];  // what other threads could take over
+  }
   lowered_for_threads_ = threads;
 }
 
@@ -96,6 +109,7 @@ void Plan::bind(const Request& request) {
   std::copy(request.inputs.begin(), request.inputs.end(), bindings_.inputs.begin());
   std::copy(request.outputs.begin(), request.outputs.end(), bindings_.outputs.begin());
   bindings_.order = request.order;
+  bindings_.end = request.start + request.steps * batch_;
   state_ = *request.state;
   state_.row = request.start;
   state_.abort_step = 0;
@@ -122,8 +136,23 @@ int64_t Plan::run(const Request& request) {
   return completed;
 }
 
+// Of a batch that is read in place; data of other types is checked once it is loaded.
+bool Plan::batch_is_finite(const Value& batch) const {
+  const Binding& source = bindings_.inputs[batch.input_index];
+  if (source.dtype != DType::kFloat32) return true;
+  const int64_t rows = batch.shape[0], row_size = element_count(batch.shape) / rows;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t row = bindings_.order ? bindings_.order[state_.row + r] : state_.row + r;
+    for (int64_t i = 0; i < row_size; ++i) {
+      if (!std::isfinite(static_cast<const float*>(source.data)[row * row_size + i])) return false;
+    }
+  }
+  return true;
+}
+
 std::string Plan::find_nonfinite(const Request& request) {
   std::lock_guard lock(mutex_);
+  FlushDenormals flush;  // as in the run
   bind(request);
   for (size_t p = 0; p < program_.phases.size(); ++p) {
     const Phase& phase = program_.phases[p];
@@ -133,6 +162,11 @@ std::string Plan::find_nonfinite(const Request& request) {
       if (node.op->has_effect || node.attrs.has("rule")) continue;
       for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile)
         phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
+      if (node.op == &kLoadBatch && node.attrs.flag("in_place")) {
+        const Value& batch = graph_.value(node.outputs[0]);
+        if (!batch_is_finite(batch)) return concat(node.layer, " (", node.op->name, ")");
+        if (bindings_.inputs[batch.input_index].dtype == DType::kFloat32) continue;  // was not loaded
+      }
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
         if (value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
@@ -153,6 +187,7 @@ std::string Plan::find_nonfinite(const Request& request) {
 std::vector<double> Plan::profile(const Request& request, int repeats) {
   using Clock = std::chrono::steady_clock;
   std::lock_guard lock(mutex_);
+  FlushDenormals flush;
   bind(request);
   std::vector<std::vector<double>> seconds;
   for (int r = 0; r < repeats; ++r) {

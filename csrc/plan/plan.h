@@ -61,8 +61,8 @@ class Plan {
   void lower();
   void* address_of(ValueId v) const;
   void bind(const Request& request);
-  void bind_step(const Request& request);
   void fill_constants();
+  bool batch_is_finite(const Value& batch) const;
 
   Device& device_;
   Graph graph_;

@@ -3,27 +3,22 @@
 #include <map>
 
 #include "ops/op_table.h"
+#include "ops/specs.h"
 #include "plan/passes.h"
 
 namespace weft {
 
 namespace {
 
-// Variables that a node writes: the first input of assign and update, those of a fused update.
-std::vector<ValueId> written_variables(const Graph& graph, const Node& node) {
-  std::vector<ValueId> written;
-  if (!node.op->has_effect && !node.attrs.has("rule")) return written;
-  if (node.op == &kUpdateScalars) return written;
-  for (ValueId in : node.inputs) {
-    if (in == kNoValue || graph.value(in).source != Value::Source::kVariable) continue;
-    written.push_back(in);
-    if (node.op == &kAssign) break;
-  }
-  // A fused update reads x, which may be a variable itself: only what follows its first inputs is written.
-  const size_t reads = node.op == &kDenseGradKernel ? 2 : node.op == &kDenseGradBias ? 1 : 0;
-  for (size_t i = 0; i < reads && !written.empty(); ++i) {
-    written.erase(std::remove(written.begin(), written.end(), node.inputs[i]), written.end());
-  }
+// Variables that a node writes: the first input of an assignment; the variable and the slots of an update,
+// which follow what a fused one multiplies or sums.
+std::vector<ValueId> written_variables(const Node& node) {
+  if (node.op == &kAssign) return {node.inputs[0]};
+  if (!node.attrs.has("rule") || node.op == &kUpdateScalars) return {};
+  const int variable = node.op == &kDenseGradKernel ? 2 : node.op == &kDenseGradBias ? 1 : 0;
+  const auto slots = node.inputs.begin() + (node.op == &kUpdate ? 2 : variable + 1);
+  std::vector<ValueId> written(slots, slots + slot_count(update_rule(node.attrs.text("rule"))));
+  written.push_back(node.inputs[variable]);
   return written;
 }
 
@@ -45,7 +40,7 @@ std::vector<int> schedule(const Graph& graph) {
     for (ValueId in : node.inputs) {
       if (in != kNoValue && graph.value(in).producer >= 0) before[i].push_back(graph.value(in).producer);
     }
-    const std::vector<ValueId> written = written_variables(graph, node);
+    const std::vector<ValueId> written = written_variables(node);
     for (ValueId in : node.inputs) {
       if (in == kNoValue) continue;
       const ValueId root = alias_root(graph, in);
