@@ -108,8 +108,8 @@ def test_stacked_dropouts():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 @pytest.mark.parametrize("shape", [(7,), (4, 5), (256,)])
-def test_batches_read_in_place(dtype, shape):
-    """float32 rows are read from the data set, others are copied: the results are the same."""
+def test_batches_of_every_type(dtype, shape):
+    """Gathering, converting and prefetching do not change the results."""
     x = RNG.integers(0, 200, (90, *shape)).astype(dtype)
     y = RNG.normal(size=(90, 3)).astype("f")
     weights = []

@@ -54,8 +54,7 @@ void lower_load_batch(LowerContext& c) {
                      r.stride,
                      c.graph.value(c.node.outputs[0]).dtype,
                      c.node.attrs.real("scale", 1),
-                     c.node.attrs.real("offset", 0),
-                     c.node.attrs.flag("in_place")};
+                     c.node.attrs.real("offset", 0)};
   c.call(c.kernels.load_batch, args, static_cast<double>(element_count(c.out_shape())) / 4.0);
 }
 

@@ -46,13 +46,11 @@ struct LoadBatchArgs {
   const StepState* state;
   void* y;  // (rows, row_size), stride y_stride
   int64_t rows, row_size, y_stride;
-  DType to;               // kFloat32 or kInt32
-  float scale, offset;    // y = x*scale + offset, float32 only (Rescaling fused into the loader)
-  bool float32_in_place;  // all readers take float32 rows from the data set itself: nothing to do then
+  DType to;             // kFloat32 or kInt32
+  float scale, offset;  // y = x*scale + offset, float32 only (Rescaling fused into the loader)
 };
 
-// The rows of the data set that make up a batch, for kernels that read them where they are, or that fetch
-// those of the next batch into the cache while they compute.
+// The rows of the data set that make up a batch.
 struct BatchRows {
   const Binding* source;
   const int32_t* const* order;  // points at null when rows are read in place

@@ -22,8 +22,7 @@ struct DenseForwardArgs {
   float* y;           // (m, n), stride y_stride; columns up to round_up(n, 16) are written
   int64_t x_stride, y_stride;
   UnarySpec act;
-  DropoutSpec dropout;     // over y: row_size n
-  const BatchRows* batch;  // or null; see DenseGradKernelArgs
+  DropoutSpec dropout;  // over y: row_size n
 };
 
 // dx = (dy W^T) * dropout mask * act'(saved), what lies before this layer's input.
@@ -49,10 +48,7 @@ struct DenseGradKernelArgs {
   float* w;         // panels (n/16, k, 16), updated in place; padding lanes stay 0
   int64_t x_stride, dy_stride;
   UpdateSpec update;
-  // The batch that x is, or null. float32 rows are read from the data set, where all threads can have them
-  // in their caches; x is then not filled. The rows of the batch after it are prefetched.
-  const BatchRows* batch;
-  bool in_place, prefetch_next;
+  const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null
 };
 
 // grad = column sums of dy in row order; with an update rule as above. Serves any sum over rows.

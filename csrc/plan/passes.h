@@ -12,8 +12,8 @@ namespace weft {
 struct Bindings {
   std::vector<Binding> inputs, outputs;
   const int32_t* order = nullptr;
-  int64_t end = 0;                 // rows of the order
-  std::vector<BatchRows> batches;  // of each input
+  int64_t end = 0;       // rows of the order
+  BatchRows batch = {};  // of the largest input
 };
 
 // Removes nodes that reach neither an output nor an effect.
@@ -31,9 +31,8 @@ void add_loads(Graph& graph, Bindings& bindings);
 // Joins ops that one kernel can do together: see docs/architecture.md for the list.
 void fuse(Graph& graph, const std::vector<ValueId>& outputs);
 
-// Lets products read batches where they are, and fetch the next batch while they compute.
-void read_batches_in_place(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindings,
-                           const StepState& state);
+// Lets the largest kernel gradient of a step fetch the rows of the next batch.
+void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& state);
 
 // Makes every node one kernel call: stores, layouts, reshapes, transposes.
 void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindings);

@@ -27,7 +27,7 @@ Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, boo
   remove_dead(graph_, outputs_);
   if (fuse_ops) {
     fuse(graph_, outputs_);
-    read_batches_in_place(graph_, outputs_, bindings_, state_);
+    prefetch_next_batch(graph_, bindings_, state_);
   }
   legalize(graph_, outputs_, bindings_);
   for (const Node& node : graph_.nodes) updates_ = updates_ || (!node.removed && node.op == &kUpdateScalars);
@@ -136,20 +136,6 @@ int64_t Plan::run(const Request& request) {
   return completed;
 }
 
-// Of a batch that is read in place; data of other types is checked once it is loaded.
-bool Plan::batch_is_finite(const Value& batch) const {
-  const Binding& source = bindings_.inputs[batch.input_index];
-  if (source.dtype != DType::kFloat32) return true;
-  const int64_t rows = batch.shape[0], row_size = element_count(batch.shape) / rows;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t row = bindings_.order ? bindings_.order[state_.row + r] : state_.row + r;
-    for (int64_t i = 0; i < row_size; ++i) {
-      if (!std::isfinite(static_cast<const float*>(source.data)[row * row_size + i])) return false;
-    }
-  }
-  return true;
-}
-
 std::string Plan::find_nonfinite(const Request& request) {
   std::lock_guard lock(mutex_);
   FlushDenormals flush;  // as in the run
@@ -162,11 +148,6 @@ std::string Plan::find_nonfinite(const Request& request) {
       if (node.op->has_effect || node.attrs.has("rule")) continue;
       for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile)
         phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
-      if (node.op == &kLoadBatch && node.attrs.flag("in_place")) {
-        const Value& batch = graph_.value(node.outputs[0]);
-        if (!batch_is_finite(batch)) return concat(node.layer, " (", node.op->name, ")");
-        if (bindings_.inputs[batch.input_index].dtype == DType::kFloat32) continue;  // was not loaded
-      }
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
         if (value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;

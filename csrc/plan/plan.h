@@ -62,7 +62,6 @@ class Plan {
   void* address_of(ValueId v) const;
   void bind(const Request& request);
   void fill_constants();
-  bool batch_is_finite(const Value& batch) const;
 
   Device& device_;
   Graph graph_;

@@ -145,7 +145,6 @@ int load_batch_tiles(const LoadBatchArgs& args, int threads) {
 }
 
 void load_batch_run(const LoadBatchArgs& args, int tile, int n_tiles) {
-  if (args.float32_in_place && args.source->dtype == DType::kFloat32) return;
   if (args.to == DType::kInt32) return load_rows_as<int32_t>(args, tile, n_tiles);
   load_rows_as<float>(args, tile, n_tiles);
 }

@@ -3,7 +3,6 @@
 // blocks of one pair follow each other, so its weights (K x 32) come from L2. A thread's tile is a
 // contiguous share of the units: tile i meets the same weights here and in dense_grad_kernel.
 
-#include "cpu/kernels/batch_rows.h"
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_tile.h"
 #include "cpu/kernels/table.h"
@@ -49,8 +48,6 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
   const int64_t panels = ceil_divide(args.n, kPanel);
   const int64_t pass = steps_per_pass(args);
   const bool epilogue = !is_inline(args.act.fn) || args.dropout.threshold != 0;
-  const InPlaceRows in_place = in_place_rows(args.batch);
-  int64_t offset[kTileRows];                          // of the rows in the data set
   alignas(64) float strip[kTileRows * kTileColumns];  // (rows, columns) of a tile on its way to the epilogue
 
   for (int64_t k = 0; k < args.k; k += pass) {
@@ -72,15 +69,7 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
       t.out = last && epilogue ? strip : y;
       t.out_stride = last && epilogue ? n_panels * kPanel : args.y_stride;
       t.relu = last && args.act.fn == UnaryFn::kRelu;
-      const int tile_rows = static_cast<int>(rows.end - rows.begin);
-      if (in_place.data) {
-        for (int i = 0; i < tile_rows; i++) offset[i] = row_offset(in_place, rows.begin + i);
-        t.a = in_place.data + k;
-        t.row_offset = offset;
-        run_panels<ASource::kGatheredRows>(static_cast<int>(n_panels), tile_rows, t);
-      } else {
-        run_panels<ASource::kRows>(static_cast<int>(n_panels), tile_rows, t);
-      }
+      run_panels<ASource::kRows>(static_cast<int>(n_panels), static_cast<int>(rows.end - rows.begin), t);
       if (last && epilogue) apply_epilogue(args, strip, rows, column, n_panels * kPanel);
     }
   }

@@ -5,8 +5,8 @@
 // the panels; a thread's tile is a contiguous share of the units: the same weights as in dense_forward,
 // each owned by one thread.
 
-#include "cpu/kernels/batch_rows.h"
 #include "cpu/kernels/gemm_tile.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
 #include "cpu/kernels/update_rules.h"
@@ -53,11 +53,11 @@ struct Columns {
 };
 
 // Copies up to kPackedBuffer floats.
-Columns pack_columns(const DenseGradKernelArgs& args, const InPlaceRows& rows, Range columns, float* packed) {
+Columns pack_columns(const DenseGradKernelArgs& args, Range columns, float* packed) {
   const int64_t width = columns.end - columns.begin;
+  const float* x = args.x + columns.begin;
   float* out = packed;
-  for (int64_t row = 0; row < args.m; row++, out += width) {
-    const float* x = (rows.data ? rows.data + row_offset(rows, row) : args.x + row * args.x_stride) + columns.begin;
+  for (int64_t row = 0; row < args.m; row++, x += args.x_stride, out += width) {
     int64_t c = 0;
     for (; c + kWidth <= width; c += kWidth) store(out + c, load(x + c));
     for (; c < width; c++) out[c] = x[c];
@@ -120,16 +120,14 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
   const int64_t first_block = range.begin % blocks.count, end_block = (range.end - 1) % blocks.count + 1;
 
   alignas(64) float packed[kPackedBuffer];
-  // The plan reads batches in place only up to kStepsPerPass rows, so that their columns fit the buffer.
-  const InPlaceRows in_place = in_place_rows(args.in_place ? args.batch : nullptr);
-  const bool pack = in_place.data || (last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kStepsPerPass);
+  const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kStepsPerPass;
   const int64_t fitting = larger(1, kPackedFloats / (larger(1, args.m) * kTileRows));
   const int64_t group = pack ? smaller(kGroupTiles, fitting) : kGroupTiles;
   Unit units[kGroupTiles];
   for (int64_t begin = 0; begin < blocks.count; begin += group) {
     const int64_t end = smaller(blocks.count, begin + group);
     Columns x = {args.x, args.x_stride, 0};
-    if (pack) x = pack_columns(args, in_place, {block_at(blocks, begin).begin, block_at(blocks, end - 1).end}, packed);
+    if (pack) x = pack_columns(args, {block_at(blocks, begin).begin, block_at(blocks, end - 1).end}, packed);
     for (int64_t pair = first; pair <= last; pair++) {
       const int64_t block = larger(begin, pair == first ? first_block : 0);
       const int64_t stop = smaller(end, pair == last ? end_block : blocks.count);
@@ -163,7 +161,7 @@ void run_in_passes(const DenseGradKernelArgs& args, Range range) {
   const bool store_only = args.update.rule == UpdateRule::kNone;
   const bool prepare = !store_only && needs_preparation(args.update);
   const bool prefetch = !store_only && panel_size(args.k, args.n) > kFarFloats;
-  BatchPrefetch next_batch = prefetch_of(args.prefetch_next ? args.batch : nullptr, range, unit_count(args));
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
   for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
     for (int64_t m = 0; m < args.m; m += kStepsPerPass) {
       TileArgs t = run_args(args, units[0], x, m, smaller(kStepsPerPass, args.m - m));
@@ -263,7 +261,7 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
   pending.grad = tiles[0];
   pending.grad_panel = pending.rows = 0;
   pending.variable = {nullptr, nullptr, nullptr, nullptr};
-  BatchPrefetch next_batch = prefetch_of(args.prefetch_next ? args.batch : nullptr, range, unit_count(args));
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
   for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
     TileArgs t = run_args(args, units[0], x, 0, args.m);
     for (int64_t i = 0; i < count; i++, next ^= 1) {

@@ -32,10 +32,9 @@ typedef Vec NarrowVec;
 #endif
 
 enum class ASource {
-  kRows,          // a(i, step) = a[i*a_stride + step]: rows of activations; b is panels of weights
-  kGatheredRows,  // a(i, step) = a[row_offset[i] + step]: rows of a data set, as kRows otherwise
-  kColumns,       // a(i, step) = a[step*a_stride + i]: columns of activations, the transposed product
-  kPanelRows,     // a(i, step) = a[step/16*a_stride + i*16 + step%16]: rows of weights stored in panels
+  kRows,       // a(i, step) = a[i*a_stride + step]: rows of activations; b is panels of weights
+  kColumns,    // a(i, step) = a[step*a_stride + i]: columns of activations, the transposed product
+  kPanelRows,  // a(i, step) = a[step/16*a_stride + i*16 + step%16]: rows of weights stored in panels
 };
 
 // What the three roles have in common, and the strides that differ from call to call; those that a role
@@ -47,22 +46,20 @@ struct TileArgs {
   const float* start;  // start[i*start_stride + column/16*out_panel + column%16]; null for zeros
   float* out;          // out(i, column) = out[i*out_stride + column/16*out_panel + column%16]
   int64_t a_stride;
-  const int64_t* row_offset;  // (rows), kGatheredRows
-  int64_t b_step;             // kColumns, kPanelRows
-  int64_t b_panel;            // kRows
-  int64_t start_stride;       // 0 repeats a bias
-  int64_t out_stride;         // kRows
-  int64_t out_panel;          // kColumns
-  bool relu;                  // kRows: apply relu to what is stored
+  int64_t b_step;        // kColumns, kPanelRows
+  int64_t b_panel;       // kRows
+  int64_t start_stride;  // 0 repeats a bias
+  int64_t out_stride;    // kRows
+  int64_t out_panel;     // kColumns
+  bool relu;             // kRows: apply relu to what is stored
 };
 
 struct Strides {
   int64_t b_step, b_panel, out_stride, out_panel;
 };
-constexpr bool is_rows(ASource source) { return source == ASource::kRows || source == ASource::kGatheredRows; }
 template <ASource kSource>
 WEFT_INLINE Strides strides_of(const TileArgs& args) {
-  if constexpr (is_rows(kSource))
+  if constexpr (kSource == ASource::kRows)
     return {kPanel, args.b_panel, args.out_stride, kPanel};
   else if constexpr (kSource == ASource::kColumns)
     return {args.b_step, kPanel, kPanel, args.out_panel};
@@ -111,12 +108,6 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
   if constexpr (kSource == ASource::kRows) {
     for (const float* end = a + steps; a < end; a++, b += b_step)
       multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i * a_stride]; });
-  } else if constexpr (kSource == ASource::kGatheredRows) {
-    int64_t offset[kRows];
-    WEFT_UNROLL
-    for (int i = 0; i < kRows; i++) offset[i] = args.row_offset[i];
-    for (const float* end = a + steps; a < end; a++, b += b_step)
-      multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[offset[i]]; });
   } else if constexpr (kSource == ASource::kColumns) {
     for (const float* end = b + steps * b_step; b != end; a += a_stride, b += b_step)
       multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i]; });
@@ -143,7 +134,7 @@ WEFT_INLINE void load_start(V (&acc)[kRows][kVecs], const TileArgs& args) {
 
 template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void store_tile(V (&acc)[kRows][kVecs], const TileArgs& args) {
-  if (is_rows(kSource) && args.relu) {
+  if (kSource == ASource::kRows && args.relu) {
     // Not x > 0 ? x : 0, which would turn NaN into 0.
     WEFT_UNROLL
     for (int i = 0; i < kRows; i++) WEFT_UNROLL
