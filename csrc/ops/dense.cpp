@@ -11,6 +11,10 @@ namespace {
 // Rough nanoseconds of a matrix product on one thread, to decide on parallelism only.
 double product_time(int64_t m, int64_t k, int64_t n) { return 2.0 * m * k * round_up(n, kPanel) / 80.0; }
 
+const BatchRows* prefetch_of(const LowerContext& c) {
+  return reinterpret_cast<const BatchRows*>(static_cast<intptr_t>(c.node.attrs.integer("prefetch")));
+}
+
 std::vector<ValueSpec> infer_dense(const InferContext& c) {
   c.expect_inputs(2, 3);
   const Shape &x = c.shape(0), &w = c.shape(1);
@@ -35,6 +39,7 @@ void lower_dense(LowerContext& c) {
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
+  a.prefetch = prefetch_of(c);
   c.flops = 2 * a.m * a.k * a.n;
   c.call(c.kernels.dense_forward, a, product_time(a.m, a.k, a.n));
 }
@@ -76,7 +81,7 @@ void lower_grad_kernel(LowerContext& c) {
   a.m = x[0], a.k = x[1], a.n = dy[1];
   a.x = c.in(0), a.dy = c.in(1);
   a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
-  a.prefetch = reinterpret_cast<const BatchRows*>(static_cast<intptr_t>(c.node.attrs.integer("prefetch")));
+  a.prefetch = prefetch_of(c);
   if (c.has(2)) {
     a.w = c.mutable_in(2);
     a.update = update_spec(c, 3);

@@ -22,7 +22,8 @@ struct DenseForwardArgs {
   float* y;           // (m, n), stride y_stride; columns up to round_up(n, 16) are written
   int64_t x_stride, y_stride;
   UnarySpec act;
-  DropoutSpec dropout;  // over y: row_size n
+  DropoutSpec dropout;        // over y: row_size n
+  const BatchRows* prefetch;  // as in DenseGradKernelArgs
 };
 
 // dx = (dy W^T) * dropout mask * act'(saved), what lies before this layer's input.

@@ -31,7 +31,7 @@ void add_loads(Graph& graph, Bindings& bindings);
 // Joins ops that one kernel can do together: see docs/architecture.md for the list.
 void fuse(Graph& graph, const std::vector<ValueId>& outputs);
 
-// Lets the largest kernel gradient of a step fetch the rows of the next batch.
+// Lets the largest kernel gradient, or product, of a step fetch the rows of the next batch.
 void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& state);
 
 // Makes every node one kernel call: stores, layouts, reshapes, transposes.

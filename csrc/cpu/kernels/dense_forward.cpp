@@ -5,6 +5,7 @@
 
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_tile.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
 
@@ -48,11 +49,13 @@ void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
   const int64_t panels = ceil_divide(args.n, kPanel);
   const int64_t pass = steps_per_pass(args);
   const bool epilogue = !is_inline(args.act.fn) || args.dropout.threshold != 0;
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, units, panel_groups(args) * row_blocks.count);
   alignas(64) float strip[kTileRows * kTileColumns];  // (rows, columns) of a tile on its way to the epilogue
 
   for (int64_t k = 0; k < args.k; k += pass) {
     const bool first = k == 0, last = k + pass >= args.k;
     for (Walk unit = walk(units, row_blocks.count); unit.left > 0; advance(unit)) {
+      if (first) prefetch_some(next_batch);
       const int64_t panel = unit.outer_index * kTilePanels;
       const int64_t column = panel * kPanel;
       const int64_t n_panels = smaller(kTilePanels, panels - panel);

@@ -28,18 +28,18 @@ WEFT_INLINE int64_t size_of(DType dtype) {
 
 struct BatchPrefetch {
   const char* data;
-  const int32_t* order;
-  int64_t row_bytes, row, end_row, offset, bytes_per_unit;
+  const int32_t* order;  // null: rows follow each other
+  int64_t first, row_bytes, row, end_row, offset, bytes_per_unit;
 };
 
 // For the units `range` of `units` of a kernel; the rows are shared out alike. `next` may be null.
 WEFT_INLINE BatchPrefetch prefetch_of(const BatchRows* next, Range range, int64_t units) {
   BatchPrefetch p = {};
-  if (!next || !*next->order || range.begin >= range.end) return p;
-  const int64_t first = next->state->row + next->rows;
-  if (first + next->rows > *next->end) return p;
+  if (!next || range.begin >= range.end) return p;
+  p.first = next->state->row + next->rows;
+  if (p.first + next->rows > *next->end) return p;
   p.data = static_cast<const char*>(next->source->data);
-  p.order = *next->order + first;
+  p.order = *next->order;
   p.row_bytes = next->row_size * size_of(next->source->dtype);
   p.row = next->rows * range.begin / units;
   p.end_row = next->rows * range.end / units;
@@ -51,7 +51,8 @@ WEFT_INLINE BatchPrefetch prefetch_of(const BatchRows* next, Range range, int64_
 // Called once for each unit.
 WEFT_INLINE void prefetch_some(BatchPrefetch& p) {
   for (int64_t bytes = p.bytes_per_unit; p.row < p.end_row && bytes > 0; bytes -= 64) {
-    __builtin_prefetch(p.data + p.order[p.row] * p.row_bytes + p.offset, 0, 2);
+    const int64_t row = p.order ? p.order[p.first + p.row] : p.first + p.row;
+    __builtin_prefetch(p.data + row * p.row_bytes + p.offset, 0, 2);
     p.offset += 64;
     if (p.offset >= p.row_bytes) {
       p.offset = 0;
