@@ -88,14 +88,14 @@ class Fuser {
 
   bool depends_on(ValueId v, int target) {
     std::vector<bool> seen(graph_.nodes.size(), false);
-    std::vector<int> todo = {producer(v)};
-    while (!todo.empty()) {
-      const int p = todo.back();
-      todo.pop_back();
+    std::vector<int> pending = {producer(v)};
+    while (!pending.empty()) {
+      const int p = pending.back();
+      pending.pop_back();
       if (p == target) return true;
       if (p < 0 || seen[p]) continue;
       seen[p] = true;
-      for (ValueId in : node(p).inputs) todo.push_back(producer(in));
+      for (ValueId in : node(p).inputs) pending.push_back(producer(in));
     }
     return false;
   }

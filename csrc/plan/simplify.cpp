@@ -33,9 +33,9 @@ ValueId alias_root(const Graph& graph, ValueId v) {
 
 void remove_dead(Graph& graph, const std::vector<ValueId>& outputs) {
   std::vector<bool> live(graph.nodes.size(), false);
-  std::vector<int> todo;
+  std::vector<int> pending;
   auto need = [&](int node) {
-    if (node >= 0 && !live[node]) live[node] = true, todo.push_back(node);
+    if (node >= 0 && !live[node]) live[node] = true, pending.push_back(node);
   };
   for (ValueId v : outputs) need(graph.value(v).producer);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -43,9 +43,9 @@ void remove_dead(Graph& graph, const std::vector<ValueId>& outputs) {
     const bool effect = node.op->has_effect || node.attrs.has("rule");  // of its own, or a fused update
     if (effect && !node.removed) need(static_cast<int>(i));
   }
-  while (!todo.empty()) {
-    const Node& node = graph.nodes[todo.back()];
-    todo.pop_back();
+  while (!pending.empty()) {
+    const Node& node = graph.nodes[pending.back()];
+    pending.pop_back();
     for (ValueId in : node.inputs) {
       if (in != kNoValue) need(graph.value(in).producer);
     }
