@@ -7,6 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import reference_augmentation
+import reference_conv2d
+import reference_normalization
+import reference_pool2d
+import reference_recurrent
 
 Array = np.ndarray[Any, Any]
 
@@ -179,6 +184,16 @@ def _slice(x: Array, begin: list[int], size: list[int], strides: list[int]) -> A
     ]
 
 
+# Op: a function of its inputs and attributes.
+_FAMILIES: dict[str, Callable[[list[Array], dict[str, Any]], Array]] = {
+    **reference_conv2d.OPS,
+    **reference_pool2d.OPS,
+    **reference_normalization.OPS,
+    **reference_recurrent.OPS,
+    **reference_augmentation.OPS,
+}
+
+
 def forward(op: str, inputs: list[Array], attrs: dict[str, Any]) -> Array:
     """The value of an op on float64 (or integer) arrays."""
     x = inputs[0]
@@ -223,7 +238,7 @@ def forward(op: str, inputs: list[Array], attrs: dict[str, Any]) -> Array:
             return in_top_k(x, inputs[1], attrs["k"])
         case "stop_gradient":
             return x
-    raise KeyError(op)
+    return _FAMILIES[op](inputs, attrs)
 
 
 def gradients(

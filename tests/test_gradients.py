@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import CASES, UNARY, Case, Input
+from case import Case, Input
+from cases import CASES, UNARY
 from native import OpPlan
 from reference import forward, gradients
 from test_ops import FEEDS, exact

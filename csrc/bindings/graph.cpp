@@ -132,6 +132,13 @@ void bind_graph(py::module_& m) {
           "shape", [](const Graph& g, ValueId v) { return py::tuple(py::cast(g.shape(v))); }, py::arg("value"))
       .def(
           "dtype", [](const Graph& g, ValueId v) { return dtype_name(g.value(v).dtype); }, py::arg("value"))
+      .def(
+          "results",
+          [](const Graph& g, ValueId v) {
+            const Node* producer = g.producer(v);
+            return producer ? producer->outputs : std::vector<ValueId>{v};
+          },
+          py::arg("value"))
       .def("gradients", &Graph::gradients, py::arg("loss"), py::arg("values"));
 
   py::tuple names(unary_count());

@@ -34,6 +34,14 @@ inline RowLayout row_layout(const Shape& shape) {
   return {shape[0], row_size, row_stride(row_size)};
 }
 
+// Rows of a shape seen as a matrix for panels: all axes but the last.
+inline int64_t panel_rows(const Shape& shape) {
+  int64_t k = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) k *= shape[i];
+  return k;
+}
+inline int64_t panel_size(const Shape& shape) { return panel_size(panel_rows(shape), shape.back()); }
+
 // Elements from one index to the next along each axis.
 inline Shape strides_of(const Shape& shape) {
   Shape strides(shape.size(), 1);

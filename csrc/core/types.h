@@ -7,7 +7,7 @@
 
 namespace weft {
 
-// Values inside a plan are float32 or int32; the other types occur in data that users feed.
+// Values inside a plan are float32 or int32, places of maxima uint8; the others occur in data that users feed.
 enum class DType : uint8_t {
   kFloat32,
   kInt32,

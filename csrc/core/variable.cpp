@@ -11,7 +11,7 @@ Variable::Variable(Device& device, Shape shape, std::string name)
 }
 
 void Variable::allocate() {
-  storage_ = layout_ == Layout::kPanels ? panel_size(shape_[0], shape_[1]) : row_layout(shape_).storage();
+  storage_ = layout_ == Layout::kPanels ? panel_size(shape_) : row_layout(shape_).storage();
   buffer_ = std::make_unique<Buffer>(*device_, static_cast<size_t>(storage_) * sizeof(float));
 }
 
@@ -23,7 +23,7 @@ static void for_each_run(const Shape& shape, Layout layout, Visit visit) {
     for (int64_t r = 0; r < rows.rows; ++r) visit(r * rows.stride, r * rows.row_size, rows.row_size);
     return;
   }
-  const int64_t k_count = shape[0], n_count = shape[1];
+  const int64_t k_count = panel_rows(shape), n_count = shape.back();
   for (int64_t n = 0; n < n_count; n += kPanel) {
     const int64_t width = n_count - n < kPanel ? n_count - n : kPanel;
     for (int64_t k = 0; k < k_count; ++k) visit(n * k_count + k * kPanel, k * n_count + n, width);

@@ -1,6 +1,8 @@
 // dense: y = x W + b, its gradients, and the moves between rows and panels.
 #include "ops/dense.h"
 
+#include <algorithm>
+
 #include "ops/op_table.h"
 #include "ops/specs.h"
 
@@ -92,7 +94,8 @@ void lower_grad_kernel(LowerContext& c) {
   c.call(c.kernels.dense_grad_kernel, a, product_time(a.m, a.k, a.n));
 }
 
-std::vector<ValueSpec> infer_grad_bias(const InferContext& c) { return {{{c.shape(0)[1]}}}; }
+// dy (..., N): the sum over all axes but the last.
+std::vector<ValueSpec> infer_grad_bias(const InferContext& c) { return {{{c.shape(0).back()}}}; }
 
 void gradient_grad_bias(GradientContext& c) {
   if (c.wanted[0]) c.result[0] = c.record("broadcast_to", {c.dy}, {{"shape", c.graph.shape(c.input(0))}});
@@ -100,27 +103,43 @@ void gradient_grad_bias(GradientContext& c) {
 
 void lower_grad_bias(LowerContext& c) {
   const Shape& dy = c.shape(0);
+  const RowLayout rows = row_layout(dy);
   DenseGradBiasArgs a{};
-  a.m = dy[0], a.n = dy[1];
-  a.dy = c.in(0), a.dy_stride = row_layout(dy).stride;
+  a.n = dy.back();
+  a.dy = c.in(0);
+  if (dy.size() == 2) {
+    a.blocks = 1, a.m = dy[0], a.dy_stride = rows.stride;
+  } else {
+    a.blocks = rows.rows, a.m = rows.row_size / std::max<int64_t>(a.n, 1), a.dy_stride = a.n;
+    a.block_stride = rows.stride;
+  }
   if (c.has(1)) {
     a.bias = c.mutable_in(1);
     a.update = update_spec(c, 2);
   } else {
     a.grad = c.out();
   }
-  c.call(c.kernels.dense_grad_bias, a, a.m * a.n / 8.0);
+  c.call(c.kernels.dense_grad_bias, a, element_count(dy) / 8.0);
 }
 
+// The sum of partial kernel gradients (groups, elements in panels) in order. Inputs as those of dense_grad_bias; the
+// output is the gradient in panels.
+std::vector<ValueSpec> infer_sum_partials(const InferContext& c) {
+  return {{c.attrs.ints("shape"), DType::kFloat32, Layout::kPanels}};
+}
+
+// A kernel of any rank is a matrix: all axes but the last, by the last.
+Shape matrix_of(const Shape& s) { return {panel_rows(s), s.back()}; }
+
 std::vector<ValueSpec> infer_pack(const InferContext& c) { return {{c.shape(0), DType::kFloat32, Layout::kPanels}}; }
-std::vector<ValueSpec> infer_unpack(const InferContext& c) { return {{c.shape(0)}}; }
+std::vector<ValueSpec> infer_unpack(const InferContext& c) { return {{matrix_of(c.shape(0))}}; }
 
 void lower_pack(LowerContext& c) {
-  const Shape& s = c.shape(0);
+  const Shape s = matrix_of(c.shape(0));
   c.call(c.kernels.pack, PackArgs{s[0], s[1], c.in(0), c.out(), row_layout(s).stride}, s[0] * s[1] / 4.0);
 }
 void lower_unpack(LowerContext& c) {
-  const Shape& s = c.shape(0);
+  const Shape s = matrix_of(c.shape(0));
   c.call(c.kernels.unpack, UnpackArgs{s[0], s[1], c.in(0), c.out(), row_layout(s).stride}, s[0] * s[1] / 4.0);
 }
 
@@ -137,6 +156,7 @@ const OpDef kDense = {"dense", infer_dense, gradient_dense, lower_dense};
 const OpDef kDenseGradInput = {"dense_grad_input", infer_grad_input, gradient_grad_input, lower_grad_input};
 const OpDef kDenseGradKernel = {"dense_grad_kernel", infer_grad_kernel, gradient_grad_kernel, lower_grad_kernel};
 const OpDef kDenseGradBias = {"dense_grad_bias", infer_grad_bias, gradient_grad_bias, lower_grad_bias};
+const OpDef kSumPartials = {"sum_partials", infer_sum_partials, nullptr, lower_grad_bias};
 const OpDef kPack = {"pack", infer_pack, nullptr, lower_pack};
 const OpDef kUnpack = {"unpack", infer_unpack, nullptr, lower_unpack};
 const OpDef kTransposeRows = {"transpose_rows", infer_transpose_rows, nullptr, lower_transpose_rows};

@@ -52,13 +52,14 @@ struct DenseGradKernelArgs {
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null
 };
 
-// grad = column sums of dy in row order; with an update rule as above. Serves any sum over rows.
+// grad = column sums of dy in row order; with an update rule as above. Serves any sum over rows. The rows come in
+// blocks: one of a batch of rows, or one for each image of a convolution.
 struct DenseGradBiasArgs {
-  int64_t m, n;
-  const float* dy;  // (m, n), stride dy_stride
+  int64_t blocks, m, n;
+  const float* dy;  // (blocks, m, n), strides block_stride and dy_stride
   float* grad;      // (n), padding up to round_up(n, 16) becomes 0; null when an update rule is given
   float* bias;      // (n)
-  int64_t dy_stride;
+  int64_t block_stride, dy_stride;
   UpdateSpec update;
 };
 

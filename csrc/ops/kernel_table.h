@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ops/binary.h"
+#include "ops/conv2d.h"
 #include "ops/copy.h"
 #include "ops/dense.h"
 #include "ops/dropout.h"
@@ -26,6 +27,13 @@ struct KernelTable {
   Kernel<PackArgs> pack;
   Kernel<UnpackArgs> unpack;
   Kernel<TransposeArgs> transpose;
+
+  Kernel<Conv2dForwardArgs> conv2d_forward;
+  Kernel<Conv2dFlipKernelArgs> conv2d_flip_kernel;
+  Kernel<Conv2dGradInputArgs> conv2d_grad_input;
+  Kernel<Conv2dGradKernelArgs> conv2d_grad_kernel;
+  Kernel<Conv2dGradKernelPartialsArgs> conv2d_grad_kernel_partials;
+  Kernel<ScalePanelsArgs> scale_panels;
 
   Kernel<UnaryArgs> unary;
   Kernel<UnaryGradArgs> unary_grad;

@@ -11,6 +11,16 @@ const OpDef* find_op(const std::string& name) {
       &kPack,
       &kUnpack,
       &kTransposeRows,
+      &kSumPartials,
+      &kConv2d,
+      &kConv2dTranspose,
+      &kConv2dGradInput,
+      &kConv2dFlipKernel,
+      &kConv2dGradKernel,
+      &kConv2dGradKernelPartials,
+      &kScalePanels,
+      &kMaxPool2d,
+      &kMaxPool2dGrad,
       &kUnary,
       &kUnaryGrad,
       &kBinary,
@@ -47,6 +57,15 @@ const OpDef* find_op(const std::string& name) {
     if (name == op->name) return op;
   }
   return nullptr;
+}
+
+int updated_input(const Node& node) {
+  if (!node.attrs.has("rule")) return -1;
+  if (node.op == &kUpdate) return 0;
+  if (node.op == &kDenseGradBias || node.op == &kSumPartials) return 1;
+  if (node.op == &kDenseGradKernel) return 2;
+  if (node.op == &kConv2dGradKernel) return 3;
+  return -1;
 }
 
 }  // namespace weft

@@ -19,4 +19,7 @@ UpdateSpec update_spec(const LowerContext& c, int first_slot);
 UpdateRule update_rule(const std::string& name);
 int slot_count(UpdateRule rule);
 
+// Of a conv2d_grad_kernel node.
+ConvShape conv_shape_of_grad_kernel(const Graph& graph, const Node& node);
+
 }  // namespace weft

@@ -1,5 +1,6 @@
 // From what was recorded to kernel calls: loads and stores, layouts, reshapes, transposes, and the
 // per-step scalars of the optimizers.
+#include <algorithm>
 #include <map>
 #include <string>
 #include <tuple>
@@ -10,9 +11,15 @@
 
 namespace weft {
 
+// Products whose second input is a kernel in panels.
+static bool reads_panels(const Node& node) {
+  return node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d || node.op == &kConv2dTranspose ||
+         node.op == &kConv2dGradInput;
+}
+
 void settle_layouts(Graph& graph) {
   for (const Node& node : graph.nodes) {
-    if (node.removed || (node.op != &kDense && node.op != &kDenseGradInput)) continue;
+    if (node.removed || !reads_panels(node)) continue;
     const Value& w = graph.value(node.inputs[1]);
     if (w.source == Value::Source::kVariable) w.variable->settle_layout(Layout::kPanels);
   }
@@ -76,16 +83,67 @@ Layout layout_of(const Graph& graph, ValueId id) {
 int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<intptr_t>(p)); }
 
 Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
-  if ((node.op == &kDense || node.op == &kDenseGradInput) && input == 1) return Layout::kPanels;
+  if ((node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d) && input == 1) return Layout::kPanels;
   if (node.op == &kUnpack) return Layout::kPanels;
+  if ((node.op == &kConv2dFlipKernel || node.op == &kScalePanels) && input == 0) return Layout::kPanels;
   if (node.op == &kAssign) return layout_of(graph, node.inputs[0]);
   // Variable, gradient and slots lie alike; a scale of the gradient follows them.
   if (node.op == &kUpdate && input < 2 + static_cast<size_t>(slot_count(update_rule(node.attrs.text("rule"))))) {
     return layout_of(graph, node.inputs[0]);
   }
-  // A fused update: the variable and its slots follow x and dy.
-  if (node.op == &kDenseGradKernel && input >= 2) return layout_of(graph, node.inputs[input]);
+  // A fused update: the variable and its slots stand as they are.
+  const int updated = updated_input(node);
+  if (updated > 0 && input >= static_cast<size_t>(updated)) return layout_of(graph, node.inputs[input]);
   return Layout::kRows;
+}
+
+// What `in` is in the other layout. Panels are made from, and give, a matrix.
+ValueId convert_layout(Graph& graph, ValueId in, Layout wanted, const Node& like) {
+  const Node node = like;  // insert moves the nodes
+  const Shape shape = graph.shape(in);
+  const Shape matrix = {panel_rows(shape), shape.back()};
+  if (wanted == Layout::kPanels) {
+    const ValueId rows = shape == matrix ? in : insert(graph, kReshape, in, matrix, node);
+    return insert(graph, kPack, rows, shape, node, Layout::kPanels);
+  }
+  const ValueId rows = insert(graph, kUnpack, in, matrix, node);
+  return shape == matrix ? rows : insert(graph, kReshape, rows, shape, node);
+}
+
+// conv2d_grad_input and conv2d_transpose multiply with the flipped kernel, made anew in every step.
+void flip_kernel(Graph& graph, int i) {
+  const Shape w = graph.shape(graph.nodes[i].inputs[1]);
+  Attrs attrs = graph.nodes[i].attrs;
+  attrs.set("images", graph.shape(graph.nodes[i].outputs[0]));
+  attrs.set("window", Shape(w.begin(), w.end() - 2));
+  attrs.set("filters", w.back());
+  graph.nodes[i].attrs = attrs;
+  ConvShape sizes{};
+  sizes.kh = 1, sizes.kw = panel_rows(w) / w[w.size() - 2], sizes.c = w[w.size() - 2], sizes.f = w.back();
+  const Node like = graph.nodes[i];
+  Attrs geometry;
+  for (const char* name : {"strides", "dilation", "padding", "images"}) geometry.set(name, attrs.ints(name));
+  const int flip = append(graph, kConv2dFlipKernel, {like.inputs[1]}, geometry, like);
+  graph.nodes[i].inputs[1] = add_output(graph, flip, {conv2d_flipped_size(sizes)}, DType::kFloat32);
+}
+
+// The gradient of a small kernel: partial sums over runs of images, then their sum with the update.
+void split_grad_kernel(Graph& graph, int i) {
+  const int64_t groups = conv2d_grad_kernel_groups(conv_shape_of_grad_kernel(graph, graph.nodes[i]));
+  if (groups <= 1) return;
+  const Node node = graph.nodes[i];
+  Shape w = node.attrs.ints("window");
+  w.push_back(graph.shape(node.inputs[0]).back());
+  w.push_back(graph.shape(node.inputs[1]).back());
+  Attrs geometry;
+  for (const char* name : {"strides", "dilation", "padding", "window", "pool"})
+    geometry.set(name, node.attrs.ints(name));
+  std::vector<ValueId> operands(node.inputs.begin(), node.inputs.begin() + std::min<size_t>(3, node.inputs.size()));
+  const int partials = append(graph, kConv2dGradKernelPartials, operands, geometry, node);
+  std::vector<ValueId> inputs = {add_output(graph, partials, {groups, panel_size(w)}, DType::kFloat32)};
+  if (node.inputs.size() > 3) inputs.insert(inputs.end(), node.inputs.begin() + 3, node.inputs.end());
+  graph.nodes[i].op = &kSumPartials;
+  graph.nodes[i].inputs = inputs;
 }
 
 // Rows are the first axis for the kernels, all axes but the last for softmax and argmax: a matrix is both.
@@ -171,6 +229,7 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
     if (const auto& variable = graph.value(outputs[i]).variable) variable->settle_layout(Layout::kRows);
   }
 
+  const Uses uses(graph, outputs);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (graph.nodes[i].removed) continue;
     const OpDef* op = graph.nodes[i].op;
@@ -191,6 +250,10 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
           insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
       graph.nodes[i].inputs[0] = transposed;
     }
+    if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i));
+    if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i));
+    // Where nobody asks for the places of the maxima, they are not stored.
+    if (op == &kMaxPool2d && uses.nodes_of(graph.nodes[i].outputs[1]).empty()) graph.nodes[i].outputs.resize(1);
   }
 
   std::map<ValueId, ValueId> unpacked, packed;
@@ -205,10 +268,7 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
       std::map<ValueId, ValueId>& done = wanted == Layout::kPanels ? packed : unpacked;
       const bool shared = graph.value(in).source != Value::Source::kVariable;
       ValueId& converted = done[in];
-      if (converted == 0 || !shared) {
-        converted =
-            insert(graph, wanted == Layout::kPanels ? kPack : kUnpack, in, graph.shape(in), graph.nodes[i], wanted);
-      }
+      if (converted == 0 || !shared) converted = convert_layout(graph, in, wanted, graph.nodes[i]);
       graph.nodes[i].inputs[k] = converted;
     }
   }

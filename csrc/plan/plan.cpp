@@ -210,8 +210,7 @@ std::vector<StepInfo> Plan::describe() const {
         info.offset = memory_.offset[node.outputs[0]] * static_cast<int64_t>(sizeof(float));
       } else if (!node.inputs.empty()) {
         // A fused update makes a new value of its variable.
-        const size_t shown = node.op == &kDenseGradKernel ? 2 : node.op == &kDenseGradBias ? 1 : 0;
-        info.shape = graph_.shape(node.inputs[shown]);
+        info.shape = graph_.shape(node.inputs[std::max(0, updated_input(node))]);
       }
       for (const char* extra : {"fn", "rule"}) {
         if (node.attrs.has(extra) && info.kernel != "update_scalars") info.kernel += "+" + node.attrs.text(extra);

@@ -14,8 +14,8 @@ namespace {
 // which follow what a fused one multiplies or sums.
 std::vector<ValueId> written_variables(const Node& node) {
   if (node.op == &kAssign) return {node.inputs[0]};
-  if (!node.attrs.has("rule") || node.op == &kUpdateScalars) return {};
-  const int variable = node.op == &kDenseGradKernel ? 2 : node.op == &kDenseGradBias ? 1 : 0;
+  const int variable = updated_input(node);
+  if (variable < 0) return {};
   const auto slots = node.inputs.begin() + (node.op == &kUpdate ? 2 : variable + 1);
   std::vector<ValueId> written(slots, slots + slot_count(update_rule(node.attrs.text("rule"))));
   written.push_back(node.inputs[variable]);

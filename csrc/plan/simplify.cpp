@@ -19,8 +19,9 @@ Uses::Uses(const Graph& graph, const std::vector<ValueId>& outputs)
 
 int64_t storage_of(const Value& value) {
   if (value.source == Value::Source::kVariable) return value.variable->storage();
-  if (value.layout == Layout::kPanels) return panel_size(value.shape[0], value.shape[1]);
-  return row_layout(value.shape).storage();
+  if (value.layout == Layout::kPanels) return panel_size(value.shape);
+  const int64_t elements = row_layout(value.shape).storage();
+  return value.dtype == DType::kUInt8 ? round_up(elements / 4, kPanel) : elements;
 }
 
 ValueId alias_root(const Graph& graph, ValueId v) {

@@ -57,6 +57,10 @@ class Graph:
         kind                   inputs -> value, attrs
         dense                  x (M, K), w (K, N)[, bias (N)] -> (M, N)
         matmul                 a (M, K), b (K, N) -> (M, N); b any value
+        conv2d                 x (N, H, W, C), w (KH, KW, C, F)[, bias (F)] -> (N, OH, OW, F); strides, dilation (lists
+                               of an int per spatial axis), padding (before and after each); without H and KH likewise
+        conv2d_transpose       x (N, OH, OW, F), w (KH, KW, C, F)[, bias (C)] -> (N, H, W, C); attrs of the conv2d whose
+                               gradient it is, and size [H, W]
         unary                  x; fn: a name of UNARY_FUNCTIONS, and its parameters a, b, c (floats)
         binary                 a, b broadcast; fn: add subtract multiply divide maximum minimum power
                                floor_divide mod equal not_equal less less_equal greater greater_equal
@@ -88,6 +92,8 @@ class Graph:
         """
     def shape(self, value: int) -> tuple[int, ...]: ...
     def dtype(self, value: int) -> str: ...
+    def results(self, value: int) -> list[int]:
+        """All results of the op that made `value`; only the first has a gradient."""
     def gradients(self, loss: int, values: Sequence[int]) -> list[int]:
         """Records the backward ops of scalar `loss` and returns d loss / d value for each; -1 where none."""
 

@@ -1,5 +1,5 @@
 // dense_grad_bias: column sums of dy, one chain of additions per column in the order of the rows, then the
-// optimizer's update if there is one. A thread's tile is a share of the columns, in units of 16.
+// optimizer's update if there is one. A thread's tile is a share of the columns.
 
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
@@ -10,10 +10,16 @@ namespace {
 
 // Columns summed side by side: enough chains to hide the latency of an addition.
 constexpr int64_t kGroup = 128;
+// The many rows of a convolution's output, few columns wide: there memory is what one waits for, not additions.
+constexpr int64_t kManyRows = 1024;
+
+WEFT_INLINE int64_t group_of(const DenseGradBiasArgs& args) {
+  return args.blocks * args.m >= kManyRows ? kPanel : kGroup;
+}
 
 int dense_grad_bias_tiles(const DenseGradBiasArgs& args, int threads) {
   // An addition costs a load, as much as eight multiply-adds of a product.
-  return suitable_tiles(args.m * args.n * 8, ceil_divide(args.n, kGroup), threads);
+  return suitable_tiles(args.blocks * args.m * args.n * 8, ceil_divide(args.n, group_of(args)), threads);
 }
 
 // sum[0 .. 16*kPanels) of the columns from `column` on, all of which exist.
@@ -21,9 +27,11 @@ template <int kPanels>
 void sum_panels(const DenseGradBiasArgs& args, int64_t column, float* sum) {
   constexpr int kVecs = kPanels * kPanel / kWidth;
   Vec acc[kVecs] = {};
-  const float* dy = args.dy + column;
-  for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride) WEFT_UNROLL
-  for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+  for (int64_t block = 0; block < args.blocks; block++) {
+    const float* dy = args.dy + block * args.block_stride + column;
+    for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride) WEFT_UNROLL
+    for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+  }
   WEFT_UNROLL
   for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, acc[j]);
 }
@@ -32,12 +40,15 @@ void sum_panels(const DenseGradBiasArgs& args, int64_t column, float* sum) {
 void sum_rest(const DenseGradBiasArgs& args, int64_t column, float* sum) {
   const int64_t count = args.n - column;
   for (int64_t c = 0; c < kPanel; c++) sum[c] = 0;
-  for (int64_t row = 0; row < args.m; row++)
-    for (int64_t c = 0; c < count; c++) sum[c] += args.dy[row * args.dy_stride + column + c];
+  for (int64_t block = 0; block < args.blocks; block++) {
+    const float* dy = args.dy + block * args.block_stride + column;
+    for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride)
+      for (int64_t c = 0; c < count; c++) sum[c] += dy[c];
+  }
 }
 
 void dense_grad_bias_run(const DenseGradBiasArgs& args, int tile, int n_tiles) {
-  const Range columns = split(args.n, kGroup, tile, n_tiles);
+  const Range columns = split(args.n, group_of(args), tile, n_tiles);
   // More vectors than this would not fit the registers of an instruction set that has 16.
   constexpr int kPanels = kWidth >= 8 ? 4 : 2;
   alignas(64) float sums[kGroup];

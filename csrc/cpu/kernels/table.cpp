@@ -11,6 +11,9 @@ static KernelTable table;
 
 const KernelTable* kernel_table() {
   table.name = WEFT_STRING(WEFT_ISA);
+  fill_conv2d_forward(table);
+  fill_conv2d_grad_input(table);
+  fill_conv2d_grad_kernel(table);
   fill_dense_forward(table);
   fill_dense_grad_input(table);
   fill_dense_grad_kernel(table);

@@ -1,0 +1,293 @@
+// conv2d, its gradients and its transpose. Images are (N, H, W, C), kernels (KH, KW, C, F); without the axes H and KH
+// the same ops are convolutions over one axis.
+#include "ops/conv2d.h"
+
+#include "ops/op_table.h"
+#include "ops/specs.h"
+
+namespace weft {
+
+namespace {
+
+// Rough nanoseconds on one thread, to decide on parallelism only.
+double conv_time(const ConvShape& s) {
+  return 2.0 * static_cast<double>(s.n * s.oh * s.ow * s.kh * s.kw * s.c) * static_cast<double>(round_up(s.f, kPanel)) /
+         80.0;
+}
+int64_t conv_flops(const ConvShape& s) { return 2 * s.n * s.oh * s.ow * s.kh * s.kw * s.c * s.f; }
+
+// Attributes strides, dilation and padding: an entry for each spatial axis (padding: before and after it).
+struct Geometry {
+  int64_t stride[2], dilation[2], before[2], after[2];
+};
+Geometry geometry_of(const Attrs& attrs, int axes) {
+  const Shape strides = attrs.ints("strides"), dilation = attrs.ints("dilation"), padding = attrs.ints("padding");
+  Geometry g = {{1, 1}, {1, 1}, {0, 0}, {0, 0}};
+  for (int i = 0; i < axes; ++i) {
+    const int axis = 2 - axes + i;
+    if (!strides.empty()) g.stride[axis] = strides.at(i);
+    if (!dilation.empty()) g.dilation[axis] = dilation.at(i);
+    if (!padding.empty()) g.before[axis] = padding.at(2 * i), g.after[axis] = padding.at(2 * i + 1);
+  }
+  return g;
+}
+
+int64_t output_size(int64_t size, int64_t window, const Geometry& g, int axis) {
+  const int64_t free = size + g.before[axis] + g.after[axis] - (window - 1) * g.dilation[axis] - 1;
+  return free < 0 ? 0 : free / g.stride[axis] + 1;
+}
+
+// x (N, [H,] W, C), spatial sizes of the kernel, filters. Trailing axes are aligned, a missing H is 1.
+ConvShape conv_shape(const Shape& x, const Shape& window, int64_t filters, const Attrs& attrs) {
+  const int axes = static_cast<int>(window.size());
+  const Geometry g = geometry_of(attrs, axes);
+  ConvShape s{};
+  s.n = x[0], s.h = axes == 2 ? x[1] : 1, s.w = x[x.size() - 2], s.c = x.back(), s.f = filters;
+  s.kh = axes == 2 ? window[0] : 1, s.kw = window.back();
+  s.stride_y = g.stride[0], s.stride_x = g.stride[1], s.dilation_y = g.dilation[0], s.dilation_x = g.dilation[1];
+  s.top = g.before[0], s.left = g.before[1];
+  s.oh = output_size(s.h, s.kh, g, 0), s.ow = output_size(s.w, s.kw, g, 1);
+  return s;
+}
+
+Shape spatial(const Shape& shape, int first) { return Shape(shape.begin() + first, shape.end() - 1); }
+Shape kernel_window(const Shape& w) { return Shape(w.begin(), w.end() - 2); }
+Shape image_shape(int64_t n, const Shape& size, int64_t channels) {
+  Shape shape = {n};
+  shape.insert(shape.end(), size.begin(), size.end());
+  shape.push_back(channels);
+  return shape;
+}
+// Spatial sizes of the output, one entry for each spatial axis.
+Shape output_spatial(const ConvShape& s, size_t axes) { return axes == 2 ? Shape{s.oh, s.ow} : Shape{s.ow}; }
+
+void check_geometry(const InferContext& c, size_t axes) {
+  const Shape strides = c.attrs.ints("strides"), dilation = c.attrs.ints("dilation"), padding = c.attrs.ints("padding");
+  c.check(strides.empty() || strides.size() == axes, "expects ", axes, " strides, got ", strides);
+  c.check(dilation.empty() || dilation.size() == axes, "expects ", axes, " dilation rates, got ", dilation);
+  c.check(padding.empty() || padding.size() == 2 * axes, "expects ", 2 * axes, " sizes of padding, got ", padding);
+  bool strided = false, dilated = false;
+  for (int64_t s : strides) {
+    c.check(s >= 1, "expects strides of at least 1, got ", strides);
+    strided = strided || s > 1;
+  }
+  for (int64_t d : dilation) {
+    c.check(d >= 1, "expects dilation rates of at least 1, got ", dilation);
+    dilated = dilated || d > 1;
+  }
+  c.check(!strided || !dilated, "cannot have strides ", strides, " and dilation ", dilation, " both above 1");
+  for (int64_t p : padding) c.check(p >= 0, "expects padding of at least 0, got ", padding);
+}
+
+void check_images(const InferContext& c, const Shape& x, const Shape& w) {
+  c.check(w.size() == 3 || w.size() == 4, "expects a kernel of shape ([KH,] KW, C, F), got ", w);
+  c.check(x.size() == w.size(), "expects inputs of rank ", w.size(), ", got shape ", x);
+  for (int64_t d : w) c.check(d >= 1, "expects a kernel without empty axes, got shape ", w);
+}
+
+std::vector<ValueSpec> infer_conv2d(const InferContext& c) {
+  c.expect_inputs(2, 3);
+  const Shape &x = c.shape(0), &w = c.shape(1);
+  for (int i = 0; i < static_cast<int>(c.count()); ++i) c.expect_float(i);
+  check_images(c, x, w);
+  const size_t axes = w.size() - 2;
+  check_geometry(c, axes);
+  c.check(x.back() == w[axes], "expects inputs with ", w[axes], " channels, got shape ", x);
+  if (c.count() == 3) {
+    c.check(c.shape(2) == Shape{w.back()}, "expects a bias of shape ", Shape{w.back()}, ", got ", c.shape(2));
+  }
+  const ConvShape s = conv_shape(x, kernel_window(w), w.back(), c.attrs);
+  c.check(s.oh >= 1 && s.ow >= 1, "has a kernel of ", kernel_window(w), " that does not fit into inputs of ",
+          spatial(x, 1), "; use padding='same' or a smaller kernel");
+  return {{image_shape(x[0], output_spatial(s, axes), s.f)}};
+}
+
+// The attributes that a gradient needs besides those of the convolution itself.
+Attrs gradient_attrs(const Attrs& attrs, const char* name, const Shape& sizes) {
+  Attrs result = attrs;
+  result.set(name, sizes);
+  return result;
+}
+
+void gradient_conv2d(GradientContext& c) {
+  const Shape x = c.graph.shape(c.input(0)), w = c.graph.shape(c.input(1));
+  const Attrs& attrs = c.node.attrs;
+  if (c.wanted[0]) {
+    c.result[0] = c.record("conv2d_grad_input", {c.dy, c.input(1)}, gradient_attrs(attrs, "size", spatial(x, 1)));
+  }
+  if (c.wanted[1]) {
+    c.result[1] = c.record("conv2d_grad_kernel", {c.input(0), c.dy}, gradient_attrs(attrs, "window", kernel_window(w)));
+  }
+  if (c.wanted.size() > 2 && c.wanted[2]) c.result[2] = c.record("dense_grad_bias", {c.dy});
+}
+
+ConvPool pool_of(const Attrs& attrs) {
+  const Shape pool = attrs.ints("pool");
+  return pool.empty() ? ConvPool{1, 1} : ConvPool{pool[0], pool[1]};
+}
+const uint8_t* places(const LowerContext& c, int i) { return reinterpret_cast<const uint8_t*>(c.in(i)); }
+
+void lower_conv2d(LowerContext& c) {
+  const Shape &x = c.shape(0), &w = c.shape(1);
+  Conv2dForwardArgs a{};
+  a.shape = conv_shape(x, kernel_window(w), w.back(), c.node.attrs);
+  a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
+  a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
+  a.act = unary_spec(c.node.attrs), a.pool = pool_of(c.node.attrs), a.dropout = dropout_spec(c);
+  if (c.node.outputs.size() > 1) a.argmax = reinterpret_cast<uint8_t*>(c.out(1)), a.argmax_stride = a.y_stride;
+  c.flops = conv_flops(a.shape);
+  c.call(c.kernels.conv2d_forward, a, conv_time(a.shape));
+}
+
+// Inputs: dy, w, then what fusion adds: the places of the maxima, saved. Attributes of the convolution, and size: of
+// its input.
+std::vector<ValueSpec> infer_grad_input(const InferContext& c) {
+  c.expect_inputs(2, 3);
+  const Shape &dy = c.shape(0), &w = c.shape(1), size = c.attrs.ints("size");
+  for (int i = 0; i < static_cast<int>(c.count()); ++i) c.expect_float(i);
+  check_images(c, dy, w);
+  const size_t axes = w.size() - 2;
+  check_geometry(c, axes);
+  c.check(size.size() == axes, "expects ", axes, " sizes, got ", size);
+  c.check(dy.back() == w.back(), "expects inputs with ", w.back(), " channels, got shape ", dy);
+  const Shape dx = image_shape(dy[0], size, w[axes]);
+  const ConvShape s = conv_shape(dx, kernel_window(w), w.back(), c.attrs);
+  c.check(output_spatial(s, axes) == spatial(dy, 1), "cannot make outputs of ", size, " from inputs of ",
+          spatial(dy, 1));
+  if (c.count() == 3) {
+    c.check(c.shape(2) == Shape{w[axes]}, "expects a bias of shape ", Shape{w[axes]}, ", got ", c.shape(2));
+  }
+  return {{dx}};
+}
+
+void gradient_grad_input(GradientContext& c) {
+  const Shape w = c.graph.shape(c.input(1));
+  if (c.wanted[0]) c.result[0] = c.record("conv2d", {c.dy, c.input(1)}, c.node.attrs);
+  if (c.wanted[1]) {
+    c.result[1] =
+        c.record("conv2d_grad_kernel", {c.dy, c.input(0)}, gradient_attrs(c.node.attrs, "window", kernel_window(w)));
+  }
+  if (c.wanted.size() > 2 && c.wanted[2]) c.result[2] = c.record("dense_grad_bias", {c.dy});
+}
+
+// Legalizing has replaced the kernel by its flipped form, and noted its window.
+Conv2dGradInputArgs grad_input_args(LowerContext& c) {
+  const Shape &dy = c.shape(0), &dx = c.out_shape();
+  Conv2dGradInputArgs a{};
+  Shape x = c.node.attrs.ints("images");
+  a.shape = conv_shape(x, c.node.attrs.ints("window"), c.node.attrs.integer("filters"), c.node.attrs);
+  a.dy = c.in(0), a.flipped = c.in(1), a.dx = c.out();
+  a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(dx).stride;
+  a.pool = {1, 1};
+  c.flops = conv_flops(a.shape);
+  return a;
+}
+
+void lower_grad_input(LowerContext& c) {
+  Conv2dGradInputArgs a = grad_input_args(c);
+  if (c.has(2)) a.argmax = places(c, 2), a.argmax_stride = a.dy_stride, a.pool = pool_of(c.node.attrs);
+  a.saved = c.has(3) ? c.in(3) : nullptr;
+  a.saved_act = unary_spec(c.node.attrs);
+  a.dropout = dropout_spec(c);
+  c.call(c.kernels.conv2d_grad_input, a, conv_time(a.shape));
+}
+
+void lower_transpose(LowerContext& c) {
+  Conv2dGradInputArgs a = grad_input_args(c);
+  a.bias = c.has(2) ? c.in(2) : nullptr;
+  a.act = unary_spec(c.node.attrs);
+  c.call(c.kernels.conv2d_grad_input, a, conv_time(a.shape));
+}
+
+std::vector<ValueSpec> infer_flip_kernel(const InferContext& c) {
+  ConvShape s{};
+  const Shape &w = c.shape(0), window = kernel_window(w);
+  s.kh = window.size() == 2 ? window[0] : 1, s.kw = window.back(), s.c = w[w.size() - 2], s.f = w.back();
+  return {{{conv2d_flipped_size(s)}}};
+}
+void lower_flip_kernel(LowerContext& c) {
+  const Shape& w = c.shape(0);
+  const Shape x = c.node.attrs.ints("images");
+  Conv2dFlipKernelArgs a{conv_shape(x, kernel_window(w), w.back(), c.node.attrs), c.in(0), c.out()};
+  c.call(c.kernels.conv2d_flip_kernel, a, element_count(w) / 2.0);
+}
+
+// Attributes of the convolution, and window: the spatial sizes of its kernel.
+std::vector<ValueSpec> infer_grad_kernel(const InferContext& c) {
+  c.expect_inputs(2, 2);
+  const Shape &x = c.shape(0), &dy = c.shape(1);
+  Shape w = c.attrs.ints("window");
+  w.push_back(x.back());
+  w.push_back(dy.back());
+  check_images(c, x, w);
+  const ConvShape s = conv_shape(x, kernel_window(w), w.back(), c.attrs);
+  c.check(dy == image_shape(x[0], output_spatial(s, w.size() - 2), w.back()), "has no gradient of shape ", dy);
+  return {{w, DType::kFloat32, Layout::kPanels}};
+}
+
+void gradient_grad_kernel(GradientContext& c) {
+  const Shape x = c.graph.shape(c.input(0));
+  if (c.wanted[0]) {
+    c.result[0] =
+        c.record("conv2d_grad_input", {c.input(1), c.dy}, gradient_attrs(c.node.attrs, "size", spatial(x, 1)));
+  }
+  if (c.wanted[1]) c.result[1] = c.record("conv2d", {c.input(0), c.dy}, c.node.attrs);
+}
+
+// Inputs: x, dy, the places of the maxima or none; when an update is fused: w, slots..., [grad_scale], scalars.
+Conv2dGradKernelArgs grad_kernel_args(LowerContext& c) {
+  const Shape &x = c.shape(0), &dy = c.shape(1);
+  Conv2dGradKernelArgs a{};
+  a.shape = conv_shape(x, c.node.attrs.ints("window"), dy.back(), c.node.attrs);
+  a.x = c.in(0), a.dy = c.in(1);
+  a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
+  a.pool = {1, 1};
+  if (c.has(2)) a.argmax = places(c, 2), a.argmax_stride = a.dy_stride, a.pool = pool_of(c.node.attrs);
+  c.flops = conv_flops(a.shape);
+  return a;
+}
+
+void lower_grad_kernel(LowerContext& c) {
+  Conv2dGradKernelArgs a = grad_kernel_args(c);
+  if (c.has(3)) {
+    a.w = c.mutable_in(3);
+    a.update = update_spec(c, 4);
+  } else {
+    a.grad = c.out();
+  }
+  c.call(c.kernels.conv2d_grad_kernel, a, conv_time(a.shape));
+}
+
+std::vector<ValueSpec> infer_partials(const InferContext& c) { return {{c.attrs.ints("shape")}}; }
+void lower_partials(LowerContext& c) {
+  const RowLayout rows = row_layout(c.out_shape());
+  Conv2dGradKernelPartialsArgs a{grad_kernel_args(c), rows.rows, c.out(), rows.stride};
+  c.call(c.kernels.conv2d_grad_kernel_partials, a, conv_time(a.gradient.shape));
+}
+
+// Inputs: w, scale (F).
+std::vector<ValueSpec> infer_scale_panels(const InferContext& c) {
+  return {{c.shape(0), DType::kFloat32, Layout::kPanels}};
+}
+void lower_scale_panels(LowerContext& c) {
+  const Shape& w = c.shape(0);
+  ScalePanelsArgs a{panel_rows(w), w.back(), c.in(0), c.in(1), c.out()};
+  c.call(c.kernels.scale_panels, a, element_count(w) / 8.0);
+}
+
+}  // namespace
+
+ConvShape conv_shape_of_grad_kernel(const Graph& graph, const Node& node) {
+  const Shape &x = graph.shape(node.inputs[0]), &dy = graph.shape(node.inputs[1]);
+  return conv_shape(x, node.attrs.ints("window"), dy.back(), node.attrs);
+}
+
+const OpDef kConv2d = {"conv2d", infer_conv2d, gradient_conv2d, lower_conv2d};
+const OpDef kConv2dTranspose = {"conv2d_transpose", infer_grad_input, gradient_grad_input, lower_transpose};
+const OpDef kConv2dGradInput = {"conv2d_grad_input", infer_grad_input, gradient_grad_input, lower_grad_input};
+const OpDef kConv2dFlipKernel = {"conv2d_flip_kernel", infer_flip_kernel, nullptr, lower_flip_kernel};
+const OpDef kConv2dGradKernel = {"conv2d_grad_kernel", infer_grad_kernel, gradient_grad_kernel, lower_grad_kernel};
+const OpDef kConv2dGradKernelPartials = {"conv2d_grad_kernel_partials", infer_partials, nullptr, lower_partials};
+const OpDef kScalePanels = {"scale_panels", infer_scale_panels, nullptr, lower_scale_panels};
+
+}  // namespace weft

@@ -1,0 +1,7 @@
+"""Cases of normalizations."""
+
+from __future__ import annotations
+
+from case import Case
+
+CASES: list[Case] = []
