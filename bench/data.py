@@ -1,4 +1,4 @@
-"""MNIST as every peer gets it: float32 rows scaled to 0..1 and int32 labels, in memory."""
+"""MNIST as every peer gets it: float32 images scaled to 0..1 and int32 labels, in memory."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class Data:
     y_train: Labels  # (images,)
     x_test: Floats  # (10000, *input_shape)
     y_test: Labels  # (10000,)
+
+    def targets(self, workload: Workload) -> Floats | Labels:
+        """What training aims at: the labels, or the images themselves."""
+        return self.x_train if workload.autoencoder else self.y_train
 
 
 def load(workload: Workload, path: str | Path | None = None) -> Data:

@@ -35,6 +35,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--retries", type=int, default=5, help="further rounds for peers with noisy blocks"
     )
     parser.add_argument("--seconds", type=float, default=0.5, help="least length of a block")
+    parser.add_argument(
+        "--build-limit", type=float, default=600.0, metavar="S",
+        help="leave a peer out that is not built, compiled and through its first epoch by then",
+    )  # fmt: skip
     parser.add_argument("--predict", action="store_true", help="also inference over the test set")
     parser.add_argument("--one-row", action="store_true", help="also the latency of one row (W2)")
     parser.add_argument("--no-train", action="store_true", help="leave the training blocks out")
@@ -47,8 +51,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options.peers = _names(parser, options.peers, PEERS, "peer")
     if options.one_row and ONE_ROW_WORKLOAD not in options.workloads:
         parser.error(f"--one-row needs {ONE_ROW_WORKLOAD} among the workloads")
-    if options.threads < 1 or options.blocks < 1 or options.retries < 0 or options.seconds <= 0:
-        parser.error("--threads, --blocks and --seconds must be positive")
+    amounts = (options.threads, options.blocks, options.seconds, options.build_limit)
+    if min(amounts) <= 0 or options.retries < 0:
+        parser.error("--threads, --blocks, --seconds and --build-limit must be positive")
     return options
 
 
@@ -111,8 +116,8 @@ class Run:
                 workers[peer] = worker
                 try:
                     answer = worker.ask(
-                        "build", workload=name, path=self.options.data,
-                        threads=self.options.threads,
+                        "build", timeout=self.options.build_limit, workload=name,
+                        path=self.options.data, threads=self.options.threads,
                     )  # fmt: skip
                 except WorkerError as error:
                     self._drop(workers, name, peer, str(error))
@@ -178,6 +183,8 @@ class Run:
 
     def _check_accuracy(self, name: str, workers: dict[str, WorkerProcess]) -> None:
         for peer, answer in self._ask_all(name, workers, "accuracy").items():
+            found = (f"{key} {value:.4g}" for key, value in answer.items())
+            say(f"{name} {peer}: {', '.join(found)}")
             for kind in self.kinds:
                 self.results[kind][name][peer].update(answer)
 

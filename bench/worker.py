@@ -60,10 +60,15 @@ class Worker:
         return self._block("predict", self._predict, len(self.data.x_test), seconds)
 
     def accuracy(self) -> dict[str, Any]:
-        """That the peer really learns: epochs trained so far and test accuracy."""
-        scores = np.asarray(self.peer.predict(self.data.x_test))
-        share = float(np.mean(scores.argmax(axis=1) == self.data.y_test))
-        return {"epochs": self.epochs, "accuracy": share}
+        """That the peer really learns: epochs trained so far and test accuracy.
+
+        Of an autoencoder the mean squared error between test images and reconstructions.
+        """
+        x, y = self.data.x_test, self.data.y_test
+        scores = np.asarray(self.peer.predict(x))
+        if self.workload.autoencoder:
+            return {"epochs": self.epochs, "squared_error": float(np.mean((scores - x) ** 2))}
+        return {"epochs": self.epochs, "accuracy": float(np.mean(scores.argmax(axis=1) == y))}
 
     def one_row(self) -> dict[str, Any]:
         """Median and least microseconds per call of each way to score one row."""

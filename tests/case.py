@@ -16,7 +16,8 @@ class Input(NamedTuple):
     Attributes:
         shape: Its shape.
         kind: "normal", "uniform" (from `low` to `high`), "labels" (int32 from `low` to below
-            `high`), "whole" (the same as floats) or "one_hot".
+            `high`), "whole" (the same as floats), "distinct" (floats at least 0.005 apart, so that
+            a small step does not change which is the largest) or "one_hot".
         low, high: Limits.
         kinks: Points that values keep away from, so that gradients exist.
     """
@@ -32,6 +33,9 @@ class Input(NamedTuple):
         if self.kind in ("labels", "whole"):
             numbers = rng.integers(int(self.low), int(self.high), self.shape)
             return np.asarray(numbers, np.int32 if self.kind == "labels" else np.float32)
+        if self.kind == "distinct":
+            order = rng.permutation(int(np.prod(self.shape))).reshape(self.shape)
+            return np.asarray((order - order.size // 2) * 0.005, np.float32)
         if self.kind == "one_hot":
             labels = rng.integers(0, self.shape[-1], self.shape[:-1])
             return np.eye(self.shape[-1], dtype=np.float32)[labels]

@@ -12,6 +12,7 @@ from typing import Any
 
 import cases_augmentation
 import cases_conv2d
+import cases_depthwise
 import cases_normalization
 import cases_pool2d
 import cases_recurrent
@@ -180,6 +181,9 @@ def _softmax() -> list[Case]:
     return cases
 
 
+_INNER = {"begin": [0, 1, 1, 0, 2], "size": [2, 2, 2, 1, 3], "strides": [1, 2, 1, 1, 1]}
+
+
 def _moves() -> list[Case]:
     x = Input((7, 33))
     cube = Input((3, 5, 7))
@@ -199,6 +203,9 @@ def _moves() -> list[Case]:
         Case("slice", (x,), {"begin": [2, 1], "size": [3, 31], "strides": [1, 1]}, 0.0),
         Case("slice", (x,), {"begin": [0, 0], "size": [4, 11], "strides": [2, 3]}, 0.0),
         Case("slice", (cube,), {"begin": [1, 0, 6], "size": [1, 5, 1], "strides": [1, 1, 1]}, 0.0),
+        Case("slice", (x,), {"begin": [1, 0], "size": [3, 33], "strides": [2, 1]}, 0.0),
+        Case("slice", (Input((33,)),), {"begin": [3], "size": [10], "strides": [2]}, 0.0),
+        Case("slice", (Input((2, 4, 3, 2, 5)),), _INNER, 0.0),
         Case("stop_gradient", (x,), {}, 0.0, ()),
         Case("cast", (Input((7, 33), "labels", -50, 50),), {"dtype": "float32"}, 0.0, ()),
         Case("cast", (Input((7, 33), **_WIDE),), {"dtype": "int32"}, 0.0, ()),
@@ -221,6 +228,7 @@ CASES: list[Case] = [
     *_softmax(),
     *_moves(),
     *cases_conv2d.CASES,
+    *cases_depthwise.CASES,
     *cases_pool2d.CASES,
     *cases_normalization.CASES,
     *cases_recurrent.CASES,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import reference_augmentation
 import reference_conv2d
+import reference_depthwise
 import reference_normalization
 import reference_pool2d
 import reference_recurrent
@@ -187,6 +188,7 @@ def _slice(x: Array, begin: list[int], size: list[int], strides: list[int]) -> A
 # Op: a function of its inputs and attributes.
 _FAMILIES: dict[str, Callable[[list[Array], dict[str, Any]], Array]] = {
     **reference_conv2d.OPS,
+    **reference_depthwise.OPS,
     **reference_pool2d.OPS,
     **reference_normalization.OPS,
     **reference_recurrent.OPS,

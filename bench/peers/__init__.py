@@ -37,7 +37,7 @@ class Peer(Protocol):
         """Train for some epochs; one call, so that `fit` pays its set-up once, not per epoch."""
 
     def predict(self, x: Floats) -> Array:
-        """(n, classes) scores of all rows of x, in batches of PREDICT_BATCH."""
+        """(n, *output shape) scores of all rows of x, in batches of PREDICT_BATCH."""
 
     def one_row(self) -> dict[str, OneRow]:
         """Ways to score one row, (1, features) NumPy in and NumPy out; the fastest counts."""

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from bench.workloads import Dense, Dropout, Optimizer, Unsupported, Workload
+from bench.peers import fastest
+from bench.workloads import (
+    LSTM,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    Optimizer,
+    Shape,
+    Unsupported,
+    Workload,
+)
 
 Tree = Any  # a pytree of arrays
+
+_IMAGES = ("NHWC", "HWIO", "NHWC")
+_ACTIVATIONS = {None: lambda x: x, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
 
 
 def set_up() -> None:
@@ -18,43 +38,135 @@ def set_up() -> None:
 
 
 def initial_parameters(workload: Workload) -> Tree:
-    """[(kernel (in, out), bias (out,))] of the dense layers, Glorot uniform and zeros."""
-    key = jax.random.key(0)
-    initializer = jax.nn.initializers.glorot_uniform()
-    parameters = []
-    shape = workload.input_shape
-    for layer in workload.layers:
-        if isinstance(layer, Dense):
-            key, kernel_key = jax.random.split(key)
-            kernel = initializer(kernel_key, (shape[-1], layer.units), jnp.float32)
-            parameters.append((kernel, jnp.zeros(layer.units, jnp.float32)))
-        elif not isinstance(layer, Dropout):
-            raise Unsupported(f"no {type(layer).__name__} in the JAX peers yet")
-        shape = layer.output_shape(shape)
-    return parameters
+    """One tuple for each layer that has weights, Keras's initial ones.
+
+    (kernel, bias), of an LSTM (kernel, recurrent kernel, bias); gates lie as in Keras: i f c o.
+    """
+    keys = iter(jax.random.split(jax.random.key(0), 2 * len(workload.layers)))
+    pairs = workload.layer_shapes()
+    return [
+        _initial_weights(layer, shape, next(keys), next(keys))
+        for layer, shape in pairs
+        if layer.multiply_adds(shape)
+    ]
 
 
-def forward(workload: Workload, parameters: Tree, x: jax.Array, key: Any = None) -> jax.Array:
-    """Logits; dropout is active where a random key is given."""
-    remaining = iter(parameters)
-    for layer in workload.layers:
-        match layer:
-            case Dense(activation=activation):
-                kernel, bias = next(remaining)
-                x = x @ kernel + bias
-                if activation == "relu":
-                    x = jax.nn.relu(x)
-            case Dropout(rate) if key is not None:
-                key, mask_key = jax.random.split(key)
-                keep = jax.random.bernoulli(mask_key, 1 - rate, x.shape)
-                x = jnp.where(keep, x / (1 - rate), 0)
-    return x
+def _initial_weights(layer: Layer, shape: Shape, key: Any, recurrent_key: Any) -> Tree:
+    glorot = jax.nn.initializers.glorot_uniform()
+    match layer:
+        case Dense(units):
+            return glorot(key, (shape[-1], units)), jnp.zeros(units)
+        case Conv2D(filters, kernel) | Conv2DTranspose(filters, kernel):
+            return glorot(key, (kernel, kernel, shape[2], filters)), jnp.zeros(filters)
+        case LSTM(units):
+            recurrent = jax.nn.initializers.orthogonal()(recurrent_key, (units, 4 * units))
+            bias = jnp.zeros(4 * units).at[units : 2 * units].set(1.0)
+            return glorot(key, (shape[-1], 4 * units)), recurrent, bias
+    raise Unsupported(f"no {type(layer).__name__} in the JAX peers yet")
 
 
-def loss(workload: Workload, parameters: Tree, x: jax.Array, y: jax.Array, key: Any) -> jax.Array:
-    logits = forward(workload, parameters, x, key)
-    picked = jnp.take_along_axis(logits, y[:, None], axis=1)[:, 0]
-    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
+@dataclass(frozen=True)
+class Network:
+    """A workload's functions of its parameters."""
+
+    workload: Workload
+    unroll: int = 1  # steps of an LSTM in one turn of its loop
+
+    @property
+    def mode(self) -> str:
+        """For the record, '' where there was nothing to choose."""
+        return f", LSTM unrolled by {self.unroll}" if self.workload.has(LSTM) else ""
+
+    def forward(self, parameters: Tree, x: jax.Array, key: Any = None) -> jax.Array:
+        """Scores; dropout is active where a random key is given."""
+        remaining = iter(parameters)
+        for layer in self.workload.layers:
+            match layer:
+                case Dense(activation=activation):
+                    kernel, bias = next(remaining)
+                    x = _ACTIVATIONS[activation](x @ kernel + bias)
+                case Conv2D(strides=strides, padding=padding, activation=activation):
+                    kernel, bias = next(remaining)
+                    x = lax.conv_general_dilated(
+                        x, kernel, (strides, strides), padding.upper(), dimension_numbers=_IMAGES
+                    )
+                    x = _ACTIVATIONS[activation](x + bias)
+                case Conv2DTranspose(strides=strides, activation=activation):
+                    kernel, bias = next(remaining)
+                    x = lax.conv_transpose(
+                        x, kernel, (strides, strides), "SAME", dimension_numbers=_IMAGES
+                    )
+                    x = _ACTIVATIONS[activation](x + bias)
+                case MaxPool2D(size):
+                    x = _max_pool(x, size)
+                case LSTM(units):
+                    x = _lstm(x, units, *next(remaining), unroll=self.unroll)
+                case Flatten():
+                    x = x.reshape(len(x), math.prod(x.shape[1:]))
+                case Dropout(rate) if key is not None:
+                    key, mask_key = jax.random.split(key)
+                    keep = jax.random.bernoulli(mask_key, 1 - rate, x.shape)
+                    x = jnp.where(keep, x / (1 - rate), 0)
+                case Dropout():
+                    pass
+                case _:
+                    raise Unsupported(f"no {type(layer).__name__} in the JAX peers yet")
+        return x
+
+    def loss(self, parameters: Tree, x: jax.Array, y: jax.Array, key: Any) -> jax.Array:
+        scores = self.forward(parameters, x, key)
+        if self.workload.autoencoder:
+            return jnp.mean((scores - y) ** 2)
+        picked = jnp.take_along_axis(scores, y[:, None], axis=1)[:, 0]
+        return jnp.mean(jax.nn.logsumexp(scores, axis=1) - picked)
+
+    def gradients(
+        self, parameters: Tree, x: jax.Array, y: jax.Array, index: jax.Array, key: Any
+    ) -> Tree:
+        """Of the loss over the samples that `index` names."""
+        rows = x[index]
+        targets = rows if self.workload.autoencoder else y[index]
+        return jax.grad(self.loss)(parameters, rows, targets, key)
+
+
+def fastest_network(workload: Workload, x: jax.Array, y: jax.Array) -> Network:
+    """The network; where it has an LSTM, the best number of steps to unroll by a short trial."""
+    if not workload.has(LSTM):
+        return Network(workload)
+    parameters, key = initial_parameters(workload), jax.random.key(0)
+    index = jnp.arange(workload.batch)
+    unrolls = [1, 4, workload.input_shape[0]]
+    steps = [jax.jit(Network(workload, unroll).gradients) for unroll in unrolls]
+
+    def trial(choice: int) -> None:
+        jax.block_until_ready(steps[choice](parameters, x, y, index, key))
+
+    return Network(workload, unrolls[fastest(range(len(steps)), trial)])
+
+
+def _max_pool(x: jax.Array, size: int) -> jax.Array:
+    """As a maximum over two axes: XLA's own window reduction is slower on the CPU."""
+    n, height, width, channels = x.shape
+    rows, columns = height // size, width // size
+    x = x[:, : rows * size, : columns * size]
+    return x.reshape(n, rows, size, columns, size, channels).max((2, 4))
+
+
+def _lstm(
+    x: jax.Array, units: int, kernel: jax.Array, recurrent: jax.Array, bias: jax.Array, unroll: int
+) -> jax.Array:
+    """The last output; the inputs' part of all steps' gates is one product."""
+    inputs = jnp.swapaxes(x @ kernel + bias, 0, 1)
+
+    def step(state: Tree, gates: jax.Array) -> tuple[Tree, None]:
+        output, cell = state
+        i, f, c, o = jnp.split(gates + output @ recurrent, 4, axis=1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(c)
+        return (jax.nn.sigmoid(o) * jnp.tanh(cell), cell), None
+
+    zeros = jnp.zeros((len(x), units), x.dtype)
+    (output, _), _ = lax.scan(step, (zeros, zeros), inputs, unroll=unroll)
+    return output
 
 
 def initial_state(settings: Optimizer, parameters: Tree) -> Tree:

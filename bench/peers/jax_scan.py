@@ -15,22 +15,21 @@ from bench.workloads import PREDICT_BATCH, Workload
 
 
 class JaxScan:
-    mode = "lax.scan over the epoch, donated state"
-
     def __init__(self, workload: Workload, data: Data) -> None:
         jax_common.set_up()
         images, batch = len(data.x_train), workload.batch
         self.x, self.y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+        network = jax_common.fastest_network(workload, self.x, self.y)
+        self.mode = "lax.scan over the epoch, donated state" + network.mode
         parameters = jax_common.initial_parameters(workload)
         state = jax_common.initial_state(workload.optimizer, parameters)
         self.carry: Tree = (parameters, state, jax.random.key(1))
-        loss = partial(jax_common.loss, workload)
 
         def epoch(carry: Tree, x: jax.Array, y: jax.Array) -> Tree:
             def step(carry: Tree, index: jax.Array) -> tuple[Tree, None]:
                 parameters, state, key = carry
                 key, mask_key = jax.random.split(key)
-                gradients = jax.grad(loss)(parameters, x[index], y[index], mask_key)
+                gradients = network.gradients(parameters, x, y, index, mask_key)
                 new = jax_common.update(workload.optimizer, parameters, gradients, state)
                 return (*new, key), None
 
@@ -45,11 +44,11 @@ class JaxScan:
             return carry
 
         def predict(parameters: Tree, x: jax.Array) -> jax.Array:
-            forward = partial(jax_common.forward, workload, parameters)
+            forward = partial(network.forward, parameters)
             full = len(x) // PREDICT_BATCH * PREDICT_BATCH
             blocks = x[:full].reshape(-1, PREDICT_BATCH, *x.shape[1:])
             scores = jax.lax.map(forward, blocks)
-            scores = scores.reshape(full, scores.shape[-1])
+            scores = scores.reshape(full, *scores.shape[2:])
             return jnp.concatenate([scores, forward(x[full:])]) if full < len(x) else scores
 
         self.epoch = jax.jit(epoch, donate_argnums=0)

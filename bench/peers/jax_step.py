@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,24 +13,23 @@ from bench.workloads import PREDICT_BATCH, Workload
 
 
 class JaxStep:
-    mode = "jitted step, donated state"
-
     def __init__(self, workload: Workload, data: Data) -> None:
         jax_common.set_up()
         self.images, self.batch = len(data.x_train), workload.batch
         self.x, self.y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+        network = jax_common.fastest_network(workload, self.x, self.y)
+        self.mode = "jitted step, donated state" + network.mode
         parameters = jax_common.initial_parameters(workload)
         state = jax_common.initial_state(workload.optimizer, parameters)
         # (parameters, optimizer state, random key, position in the epoch): all stays on the
         # device, so that a step transfers nothing from Python.
         self.carry: Tree = (parameters, state, jax.random.key(1), jnp.int32(0))
-        loss = partial(jax_common.loss, workload)
 
         def step(carry: Tree, x: jax.Array, y: jax.Array, order: jax.Array, size: int) -> Tree:
             parameters, state, key, position = carry
             key, mask_key = jax.random.split(key)
             index = jax.lax.dynamic_slice(order, (position,), (size,))
-            gradients = jax.grad(loss)(parameters, x[index], y[index], mask_key)
+            gradients = network.gradients(parameters, x, y, index, mask_key)
             parameters, state = jax_common.update(workload.optimizer, parameters, gradients, state)
             return parameters, state, key, position + size
 
@@ -44,7 +41,7 @@ class JaxStep:
 
         self.step = jax.jit(step, static_argnames="size", donate_argnums=0)
         self.start_epoch = jax.jit(start_epoch, donate_argnums=0)
-        self.forward = jax.jit(partial(jax_common.forward, workload))
+        self.forward = jax.jit(network.forward)
 
     def train(self, epochs: int) -> None:
         full, rest = divmod(self.images, self.batch)

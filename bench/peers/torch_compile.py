@@ -1,4 +1,7 @@
-"""PyTorch compiled with inductor: forward and loss in one graph, the optimizer by a short trial."""
+"""PyTorch compiled with inductor: forward and loss in one graph.
+
+Layout, optimizer and gather by a short trial.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import itertools
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data import Data, Floats
 from bench.peers import Array, OneRow, fastest, torch_common
@@ -19,10 +22,9 @@ class TorchCompile:
     def __init__(self, workload: Workload, data: Data, threads: int) -> None:
         torch_common.set_up(threads)
         self.network = torch_common.build_network(workload)
-        self.batch = workload.batch
-        self.x = torch.from_numpy(data.x_train)
-        self.y = torch.from_numpy(data.y_train).long()
-        loss = nn.CrossEntropyLoss()
+        self.settings, self.batch = workload.optimizer, workload.batch
+        self.x, self.y = torch_common.tensors(workload, data)
+        loss = torch_common.build_loss(workload)
         start = {name: value.clone() for name, value in self.network.state_dict().items()}
 
         def forward_and_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -30,26 +32,36 @@ class TorchCompile:
 
         self.forward_and_loss = torch.compile(forward_and_loss, dynamic=False)
         self.forward = torch.compile(self.network, dynamic=False)
-        settings = workload.optimizer
-        mode = "foreach" if settings.name == "rmsprop" else "fused"
-        parameters = list(self.network.parameters())
-        self.optimizer = torch_common.build_optimizer(settings, parameters, mode)
-        steps = {
-            f"{mode} optimizer": self.optimizer.step,
-            "compiled optimizer": torch.compile(self.optimizer.step, dynamic=False),
-        }
+        self.layout = ""
 
-        def trial(choice: tuple[str, str]) -> None:
-            self.use(steps[choice[0]], choice[1])
+        def trial(choice: tuple[str, bool, str]) -> None:
+            self.use(*choice)
             self._train(_TRIAL_BATCHES * workload.batch)
 
-        best = fastest(list(itertools.product(steps, ["batch", "epoch"])), trial)
-        self.use(steps[best[0]], best[1])
+        layouts = [(each, False, "batch") for each in torch_common.layouts(workload)]
+        layout = fastest(layouts, trial)[0]
+        best = fastest(list(itertools.product([layout], [False, True], ["batch", "epoch"])), trial)
+        self.use(*best)
         self.network.load_state_dict(start)
-        self.mode = f"{best[0]}, gather per {best[1]}"
+        step = "compiled" if best[1] else self.optimizer_mode
+        self.mode = f"{step} optimizer, gather per {self.gather}, {layout}"
 
-    def use(self, step: Callable[[], object], gather: str) -> None:
-        self.step, self.gather = step, gather
+    @property
+    def optimizer_mode(self) -> str:
+        return "foreach" if self.settings.name == "rmsprop" else "fused"
+
+    def use(self, layout: str, compiled: bool, gather: str) -> None:
+        if layout != self.layout:
+            # A new optimizer, because its state has the strides of the weights it first saw.
+            torch_common.use_layout(self.network, layout)
+            parameters = list(self.network.parameters())
+            self.optimizer = torch_common.build_optimizer(
+                self.settings, parameters, self.optimizer_mode
+            )
+            self.compiled_step = torch.compile(self.optimizer.step, dynamic=False)
+            self.layout = layout
+        self.step: Callable[[], object] = self.compiled_step if compiled else self.optimizer.step
+        self.gather = gather
 
     def _train(self, limit: int | None = None) -> None:
         for x, y in torch_common.batches(self.x, self.y, self.batch, self.gather, limit):

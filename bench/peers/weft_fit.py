@@ -16,14 +16,13 @@ class WeftFit:
     def __init__(self, workload: Workload, data: Data, threads: int) -> None:
         weft.config.set_num_threads(threads)
         weft.utils.set_random_seed(0)
-        self.data, self.batch = data, workload.batch
+        self.x, self.y, self.batch = data.x_train, data.targets(workload), workload.batch
         self.model = keras_api.build_model(weft, workload)
 
     def train(self, epochs: int) -> None:
         self.model.fit(
-            self.data.x_train, self.data.y_train, batch_size=self.batch,
-            epochs=epochs, verbose=0, shuffle=True,
-        )  # fmt: skip
+            self.x, self.y, batch_size=self.batch, epochs=epochs, verbose=0, shuffle=True
+        )
 
     def predict(self, x: Floats) -> Array:
         return np.asarray(self.model.predict(x, batch_size=PREDICT_BATCH, verbose=0))

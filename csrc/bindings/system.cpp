@@ -87,6 +87,15 @@ void bind_system(py::module_& m) {
         return measure_dense(role, rows, k, n, threads, seconds);
       },
       py::arg("role"), py::arg("m"), py::arg("k"), py::arg("n"), py::arg("threads") = 1, py::arg("seconds") = 0.2);
+  m.def(
+      "bench_conv",
+      [](const std::string& role, int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t kernel,
+         bool padding_same, int threads, double seconds, int64_t pool) {
+        py::gil_scoped_release release;
+        return measure_conv(role, {n, h, w, c, f, kernel, padding_same, pool}, threads, seconds);
+      },
+      py::arg("role"), py::arg("n"), py::arg("h"), py::arg("w"), py::arg("c"), py::arg("f"), py::arg("kernel") = 3,
+      py::arg("padding_same") = false, py::arg("threads") = 1, py::arg("seconds") = 0.2, py::arg("pool") = 1);
 }
 
 }  // namespace weft

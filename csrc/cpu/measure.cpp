@@ -26,11 +26,15 @@ struct Operands {
 };
 
 template <class Args>
-double time_kernel(const Kernel<Args>& kernel, const Args& args, int threads, double seconds) {
-  Program program;
-  program.phases.resize(1);
-  program.phases[0].steps.push_back(step_of(kernel, args, threads));
-  program.phases[0].distribute(threads);
+void add_phase(Program& program, const Kernel<Args>& kernel, const Args& args, int threads) {
+  check(kernel.run != nullptr, "this kernel is missing");
+  Phase& phase = program.phases.emplace_back();
+  phase.steps.push_back(step_of(kernel, args, threads));
+  phase.distribute(threads);
+}
+
+// Seconds of one round of the program.
+double time_program(Program& program, int threads, double seconds) {
   int64_t calls = 0;
   Clock::time_point begin = Clock::now();
   double elapsed = 0;
@@ -45,6 +49,13 @@ double time_kernel(const Kernel<Args>& kernel, const Args& args, int threads, do
     ThreadPool(threads).run(program);
   }
   return elapsed / static_cast<double>(calls - 3);
+}
+
+template <class Args>
+double time_kernel(const Kernel<Args>& kernel, const Args& args, int threads, double seconds) {
+  Program program;
+  add_phase(program, kernel, args, threads);
+  return time_program(program, threads, seconds);
 }
 
 }  // namespace
@@ -94,6 +105,81 @@ double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, i
     fail("role must be forward, grad_input or grad_kernel, got '", role, "'");
   }
   return 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n) / call_seconds * 1e-9;
+}
+
+double measure_conv(const std::string& role, const ConvBenchmark& sizes, int threads, double seconds) {
+  const ConvBenchmark& z = sizes;
+  check(z.n > 0 && z.h > 0 && z.w > 0 && z.c > 0 && z.f > 0 && z.kernel > 0 && z.pool > 0,
+        "n, h, w, c, f, kernel and pool must be above 0");
+  check(threads > 0 && seconds > 0, "threads and seconds must be above 0");
+  const int64_t padding = z.padding_same ? z.kernel - 1 : 0;
+  const ConvShape s = {z.n,
+                       z.h,
+                       z.w,
+                       z.c,
+                       z.h + padding - z.kernel + 1,
+                       z.w + padding - z.kernel + 1,
+                       z.f,
+                       z.kernel,
+                       z.kernel,
+                       1,
+                       1,
+                       1,
+                       1,
+                       padding / 2,
+                       padding / 2};
+  check(s.oh >= z.pool && s.ow >= z.pool, "the kernel or the pooling does not fit into ", z.h, " x ", z.w, " pixels");
+  const ConvPool pool = {z.pool, z.pool};
+  const int64_t k = z.kernel * z.kernel * z.c;
+  const RowLayout in = row_layout({z.n, z.h, z.w, z.c}), out = row_layout({z.n, s.oh / pool.h, s.ow / pool.w, z.f});
+  const Operands x(in.storage()), y(out.storage()), w(panel_size(k, z.f)), bias(round_up(z.f, kPanel));
+  const Buffer places(cpu_device(), static_cast<size_t>(out.storage()));
+  uint8_t* const argmax = reinterpret_cast<uint8_t*>(places.floats());
+  for (int64_t i = 0; i < out.storage(); ++i) argmax[i] = static_cast<uint8_t>(i % (z.pool * z.pool));
+  const KernelTable& kernels = cpu_device().kernels();
+  Program program;
+  double call_seconds = 0;
+  if (role == "forward") {
+    Conv2dForwardArgs args{};
+    args.shape = s, args.x = x.data(), args.w = w.data(), args.bias = bias.data(), args.y = y.data();
+    args.x_stride = in.stride, args.y_stride = args.argmax_stride = out.stride;
+    args.act.fn = UnaryFn::kRelu;
+    args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
+    add_phase(program, kernels.conv2d_forward, args, threads);
+    call_seconds = time_program(program, threads, seconds);
+  } else if (role == "grad_input") {
+    const Operands flipped(conv2d_flipped_size(s)), saved(in.storage());
+    Conv2dGradInputArgs args{};
+    args.shape = s, args.dy = y.data(), args.flipped = flipped.data(), args.saved = saved.data(), args.dx = x.data();
+    args.dy_stride = args.argmax_stride = out.stride, args.dx_stride = in.stride;
+    args.saved_act.fn = UnaryFn::kRelu;
+    args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
+    add_phase(program, kernels.conv2d_flip_kernel, Conv2dFlipKernelArgs{s, w.data(), flipped.data()}, threads);
+    add_phase(program, kernels.conv2d_grad_input, args, threads);
+    call_seconds = time_program(program, threads, seconds);
+  } else if (role == "grad_kernel") {
+    Conv2dGradKernelArgs args{};
+    args.shape = s, args.x = x.data(), args.dy = y.data(), args.grad = w.data();
+    args.x_stride = in.stride, args.dy_stride = args.argmax_stride = out.stride;
+    args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
+    const int64_t groups = conv2d_grad_kernel_groups(s), size = panel_size(k, z.f);
+    const RowLayout parts = row_layout({groups, size});
+    const Operands partials(parts.storage());
+    if (groups > 1) {
+      DenseGradBiasArgs sum{};
+      sum.blocks = 1, sum.m = groups, sum.n = size;
+      sum.dy = partials.data(), sum.dy_stride = parts.stride, sum.grad = w.data();
+      const Conv2dGradKernelPartialsArgs split = {args, groups, partials.data(), parts.stride};
+      add_phase(program, kernels.conv2d_grad_kernel_partials, split, threads);
+      add_phase(program, kernels.dense_grad_bias, sum, threads);
+    } else {
+      add_phase(program, kernels.conv2d_grad_kernel, args, threads);
+    }
+    call_seconds = time_program(program, threads, seconds);
+  } else {
+    fail("role must be forward, grad_input or grad_kernel, got '", role, "'");
+  }
+  return 2.0 * static_cast<double>(z.n * s.oh * s.ow) * static_cast<double>(k * z.f) / call_seconds * 1e-9;
 }
 
 }  // namespace weft

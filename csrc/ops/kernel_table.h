@@ -2,15 +2,24 @@
 // and instruction set, each filled in one visible file. A null slot is an error when a plan is built.
 #pragma once
 
+#include "ops/batch_norm.h"
 #include "ops/binary.h"
 #include "ops/conv2d.h"
 #include "ops/copy.h"
 #include "ops/dense.h"
+#include "ops/depthwise_conv2d.h"
 #include "ops/dropout.h"
+#include "ops/image.h"
+#include "ops/embedding.h"
+#include "ops/gru.h"
 #include "ops/kernel.h"
+#include "ops/layer_norm.h"
+#include "ops/lstm.h"
 #include "ops/metrics.h"
+#include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/simple_rnn.h"
 #include "ops/softmax.h"
 #include "ops/unary.h"
 #include "ops/update.h"
@@ -35,12 +44,43 @@ struct KernelTable {
   Kernel<Conv2dGradKernelPartialsArgs> conv2d_grad_kernel_partials;
   Kernel<ScalePanelsArgs> scale_panels;
 
+  Kernel<MaxPool2dArgs> max_pool2d;
+  Kernel<MaxPool2dGradArgs> max_pool2d_grad;
+  Kernel<AvgPool2dArgs> avg_pool2d;
+  Kernel<AvgPool2dGradArgs> avg_pool2d_grad;
+
+  Kernel<DepthwiseConv2dArgs> depthwise_conv2d;
+  Kernel<DepthwiseConv2dGradInputArgs> depthwise_conv2d_grad_input;
+  Kernel<DepthwiseConv2dGradKernelArgs> depthwise_conv2d_grad_kernel;
+
+  Kernel<LstmArgs> lstm;
+  Kernel<LstmGradArgs> lstm_grad;
+  Kernel<GruArgs> gru;
+  Kernel<GruGradArgs> gru_grad;
+  Kernel<SimpleRnnArgs> simple_rnn;
+  Kernel<SimpleRnnGradArgs> simple_rnn_grad;
+  Kernel<EmbeddingArgs> embedding;
+  Kernel<EmbeddingGradArgs> embedding_grad;
+
+  Kernel<ChannelMomentsArgs> channel_moments;
+  Kernel<CombineMomentsArgs> combine_moments;
+  Kernel<BatchNormApplyArgs> batch_norm_apply;
+  Kernel<BatchNormGradSumsArgs> batch_norm_grad_sums;
+  Kernel<SumGroupsArgs> sum_groups;
+  Kernel<BatchNormGradInputArgs> batch_norm_grad_input;
+  Kernel<LayerNormArgs> layer_norm;
+  Kernel<LayerNormGradArgs> layer_norm_grad;
+
   Kernel<UnaryArgs> unary;
   Kernel<UnaryGradArgs> unary_grad;
   Kernel<BinaryArgs> binary;
   Kernel<SelectArgs> select;
   Kernel<DropoutArgs> dropout;
   Kernel<RandomArgs> random;
+
+  Kernel<AffineTransformArgs> affine_transform;
+  Kernel<AffineTransformGradArgs> affine_transform_grad;
+  Kernel<GaussianFilterArgs> gaussian_filter;
 
   Kernel<ReduceArgs> reduce;
   Kernel<ArgmaxArgs> argmax;

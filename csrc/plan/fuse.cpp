@@ -84,6 +84,37 @@ void Fuser::reshape_behind_elementwise(int op) {
   graph_.values[outer].producer = reshape;
 }
 
+// Batch normalization with given moments is a factor and a shift for each channel: they join kernel and bias, anew in
+// every step, because the variables may have changed.
+void Fuser::normalization_into_product(int norm) {
+  if (!is(norm, kBatchNormInference)) return;
+  const Node n = node(norm);
+  const int product = producer(n.inputs[0]);
+  if ((!is(product, kDense) && !is(product, kConv2d)) || only_user(n.inputs[0]) != norm) return;
+  const Node p = node(product);
+  if (p.attrs.has("fn") || p.attrs.has("pool") || p.attrs.has("rate")) return;
+  std::vector<ValueId> read(p.inputs.begin() + 1, p.inputs.end());
+  read.insert(read.end(), n.inputs.begin() + 1, n.inputs.end());
+  for (ValueId v : read) {
+    if (written_between(v, p.order, n.order)) return;
+  }
+  auto record = [&](const OpDef& op, std::vector<ValueId> inputs, Attrs attrs) {
+    const ValueId v = graph_.record(op, std::move(inputs), std::move(attrs), n.layer);
+    graph_.nodes.back().order = p.order;
+    return v;
+  };
+  auto binary = [&](const char* fn, ValueId a, ValueId b) { return record(kBinary, {a, b}, {{"fn", std::string(fn)}}); };
+  const ValueId gamma = n.inputs[1], beta = n.inputs[2], mean = n.inputs[3], variance = n.inputs[4];
+  const Attrs add_epsilon = {{"fn", std::string("affine")}, {"a", 1.0}, {"b", n.attrs.number("epsilon")}};
+  const ValueId rstd = record(kUnary, {record(kUnary, {variance}, add_epsilon)}, {{"fn", std::string("rsqrt")}});
+  const ValueId scale = binary("multiply", gamma, rstd);
+  const ValueId shifted = p.inputs.size() > 2 ? binary("subtract", p.inputs[2], mean)
+                                              : record(kUnary, {mean}, {{"fn", std::string("negative")}});
+  const ValueId bias = binary("add", binary("multiply", shifted, scale), beta);
+  node(product).inputs = {p.inputs[0], record(kScalePanels, {p.inputs[1], scale}, {}), bias};
+  swallow(product, norm);
+}
+
 // pool(act(conv)), windows side by side. Where relu and max-pooling change places nothing else changes: so behind a
 // relu, and in the gradient, the derivative is taken of the pooled value, and the gradients of the convolution
 // put its pooled gradient back to where the maxima were.

@@ -111,6 +111,7 @@ void Fuser::run() {
   each(&Fuser::rescaling_into_load);
   each(&Fuser::cross_entropy_with_its_gradient);
   each(&Fuser::reshape_behind_elementwise);
+  each(&Fuser::normalization_into_product);
   each(&Fuser::activation_into_product);
   each(&Fuser::pooling_into_conv2d);
   each(&Fuser::reshape_behind_elementwise);

@@ -20,6 +20,7 @@ class Fuser {
   void rescaling_into_load(int affine);
   void cross_entropy_with_its_gradient(int grad);
   void reshape_behind_elementwise(int op);
+  void normalization_into_product(int norm);
   void activation_into_product(int unary);
   void pooling_into_conv2d(int pool);
   void dropout_into_product(int drop);

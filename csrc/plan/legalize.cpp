@@ -6,15 +6,19 @@
 #include <tuple>
 
 #include "ops/op_table.h"
+#include "ops/recurrent_rules.h"
 #include "ops/specs.h"
 #include "plan/passes.h"
 
 namespace weft {
 
+static bool is_recurrent(const OpDef* op) { return op == &kLstm || op == &kGru || op == &kSimpleRnn; }
+static bool is_recurrent_grad(const OpDef* op) { return op == &kLstmGrad || op == &kGruGrad || op == &kSimpleRnnGrad; }
+
 // Products whose second input is a kernel in panels.
 static bool reads_panels(const Node& node) {
   return node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d || node.op == &kConv2dTranspose ||
-         node.op == &kConv2dGradInput;
+         node.op == &kConv2dGradInput || is_recurrent(node.op);
 }
 
 void settle_layouts(Graph& graph) {
@@ -84,6 +88,7 @@ int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<in
 
 Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
   if ((node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d) && input == 1) return Layout::kPanels;
+  if ((is_recurrent(node.op) || is_recurrent_grad(node.op)) && input == 1) return Layout::kPanels;
   if (node.op == &kUnpack) return Layout::kPanels;
   if ((node.op == &kConv2dFlipKernel || node.op == &kScalePanels) && input == 0) return Layout::kPanels;
   if (node.op == &kAssign) return layout_of(graph, node.inputs[0]);
@@ -164,6 +169,16 @@ void flatten_to_matrix(Graph& graph, int i) {
   const int back = append(graph, kReshape, {flat}, {{"shape", original.shape}}, like);
   graph.nodes[back].outputs = {y};
   graph.values[y].producer = back;
+}
+
+// The reshape of a reshape is one of what that was made from, often nothing at all: between two recurrent or dense
+// layers sequences (N*T, F) become (N, T, F) and (N*T, F) again.
+void skip_inner_reshapes(Graph& graph, int i) {
+  for (;;) {
+    const Node* inner = graph.producer(graph.nodes[i].inputs[0]);
+    if (!inner || inner->op != &kReshape) return;
+    graph.nodes[i].inputs[0] = inner->inputs[0];
+  }
 }
 
 void legalize_reshape(Graph& graph, int i) {
@@ -252,7 +267,13 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
     }
     if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i));
     if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i));
-    // Where nobody asks for the places of the maxima, they are not stored.
+    if (op == &kBatchNorm) split_batch_norm(graph, static_cast<int>(i));
+    // What only backward needs is not stored where nobody asks for it: the last results of a recurrent op, and the
+    // places of the maxima.
+    if (is_recurrent(op)) {
+      std::vector<ValueId>& results = graph.nodes[i].outputs;
+      while (results.size() > kRecurrentResults && uses.nodes_of(results.back()).empty()) results.pop_back();
+    }
     if (op == &kMaxPool2d && uses.nodes_of(graph.nodes[i].outputs[1]).empty()) graph.nodes[i].outputs.resize(1);
   }
 
@@ -273,6 +294,10 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindi
     }
   }
 
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!graph.nodes[i].removed && graph.nodes[i].op == &kReshape) skip_inner_reshapes(graph, static_cast<int>(i));
+  }
+  remove_dead(graph, outputs);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!graph.nodes[i].removed && graph.nodes[i].op == &kReshape) legalize_reshape(graph, static_cast<int>(i));
   }

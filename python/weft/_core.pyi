@@ -61,6 +61,13 @@ class Graph:
                                of an int per spatial axis), padding (before and after each); without H and KH likewise
         conv2d_transpose       x (N, OH, OW, F), w (KH, KW, C, F)[, bias (C)] -> (N, H, W, C); attrs of the conv2d whose
                                gradient it is, and size [H, W]
+        lstm                   xp (N*T, 4H), u (H, 4H)[, bias (4H)][, h0, c0 (N, H)][, mask (N, H)] -> (N, H), or with
+                               return_sequences (N*T, H), row n*T + t; steps (T), has_bias, has_state, has_mask,
+                               go_backwards, activation, recurrent_activation. Its second result is the last c.
+        gru                    xp (N*T, 3H), u (H, 3H)[, bias (2, 3H)][, h0 (N, H)][, mask (N, H)]; as lstm. Its second
+                               result is the last h.
+        simple_rnn             xp (N*T, H), u (H, H)[, bias (H)][, h0 (N, H)][, mask (N, H)]; as gru
+        embedding              ids int32 (N, ...), table (V, D) -> (N, ..., D); NaN for an id that is not from 0 to V-1
         unary                  x; fn: a name of UNARY_FUNCTIONS, and its parameters a, b, c (floats)
         binary                 a, b broadcast; fn: add subtract multiply divide maximum minimum power
                                floor_divide mod equal not_equal less less_equal greater greater_equal
@@ -68,6 +75,15 @@ class Graph:
         select                 condition, a, b broadcast -> where(condition != 0, a, b)
         dropout                x; rate, stream (an int of its own for each dropout layer)
         random                 (none); shape, fn: uniform (a <= y < b) or normal (mean a, deviation b), a, b, stream
+        affine_transform       x (N, H, W, C), matrices (N, 6)[, displacement (N, 2, OH, OW)] -> (N, OH, OW, C);
+                               interpolation: bilinear nearest, fill_mode: constant nearest reflect wrap, fill_value,
+                               size [OH, OW] (default: as x); see csrc/ops/image.h. No gradient of the map.
+        gaussian_filter        x (N, planes, H, W); over the last two axes; sigma, radius, scale
+        batch_norm             x (..., C), gamma (C), beta (C) -> y as x, mean (C), variance (C), 1/sqrt(variance +
+                               epsilon) (C); moments over all axes but the last; epsilon
+        batch_norm_inference   x (..., C), gamma (C), beta (C), mean (C), variance (C) -> y as x; epsilon
+        layer_norm             x (..., C), gamma (C), beta (C) -> y as x, and mean and 1/sqrt(variance + epsilon) of
+                               each position, flat; moments over the last axis; epsilon
         reduce                 x; fn: sum mean max min prod, axes (list of ints; [] = all), keepdims
         argmax                 x (..., N) -> int32 (...); over the last axis; smallest: bool for argmin
         softmax                x; over the last axis; log: bool
@@ -77,6 +93,7 @@ class Graph:
         broadcast_to           x; shape
         concatenate            x1, x2, ...; axis
         slice                  x; begin, size, strides (lists of one int per axis)
+        slice_grad             x; shape, begin, strides -> zeros of that shape with x where such a slice would be taken
         cast                   x; dtype: float32 or int32
         one_hot                labels int32 (M,) -> (M, depth); depth
         in_top_k               scores (M, C), labels int32 (M,) -> (M,) of 1 and 0; k
@@ -169,5 +186,23 @@ def fma_peak(threads: int = 1, seconds: float = 0.05, isa: str | None = None) ->
 
 def bench_dense(role: str, m: int, k: int, n: int, threads: int = 1, seconds: float = 0.2) -> float:
     """GFLOP/s of the dense kernel in role forward, grad_input or grad_kernel."""
+
+def bench_conv(
+    role: str,
+    n: int,
+    h: int,
+    w: int,
+    c: int,
+    f: int,
+    kernel: int = 3,
+    padding_same: bool = False,
+    threads: int = 1,
+    seconds: float = 0.2,
+    pool: int = 1,
+) -> float:
+    """GFLOP/s of a convolution (square kernel, stride 1) with relu and pool x pool max-pooling behind it.
+
+    role: forward, grad_input (with flipping the kernel) or grad_kernel. Images (n, h, w, c), f filters.
+    """
 
 __version__: str

@@ -312,6 +312,10 @@ class Trace:
         """As `op`, for ops that have an effect and no value."""
         return self.graph.op(kind, [x.id for x in inputs], attrs or {}, "/".join(self.layers))
 
+    def results(self, tensor: Tensor) -> list[Tensor]:
+        """All results of the op that made `tensor`; only the first of them has a gradient."""
+        return [Tensor(self, id) for id in self.graph.results(tensor.id)]
+
     def next_stream(self) -> int:
         """A number of its own for an op that draws; the same in every trace of a model."""
         self.streams += 1

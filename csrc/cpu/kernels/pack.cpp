@@ -1,6 +1,7 @@
-// Changes of layout: pack (rows to panels), unpack (panels to rows) and transpose. Panels are P[n/16][k][16];
-// a thread's tile of pack and unpack is a share of them, of transpose a share of the columns of x.
+// Changes of layout: pack (rows to panels), unpack (panels to rows) and transpose; and scale_panels. Panels are
+// P[n/16][k][16]; a thread's tile is a share of them, of transpose a share of the columns of x.
 
+#include "cpu/kernels/chunk.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
 #include "cpu/kernels/transpose.h"
@@ -79,12 +80,29 @@ void transpose_run(const TransposeArgs& args, int tile, int n_tiles) {
   }
 }
 
+int scale_panels_tiles(const ScalePanelsArgs& args, int threads) {
+  return suitable_tiles(args.k * args.n * kCopyWork, ceil_divide(args.n, kPanel), threads);
+}
+
+void scale_panels_run(const ScalePanelsArgs& args, int tile, int n_tiles) {
+  const Range columns = split(args.n, kPanel, tile, n_tiles);
+  for (int64_t column = columns.begin; column < columns.end; column += kPanel) {
+    // Not what may stand behind the last factor: the padding lanes stay 0.
+    const Chunk scale = load_partial_chunk(args.scale + column, args.n - column, 0);
+    const float* w = args.w + column * args.k;  // (k, 16)
+    float* y = args.y + column * args.k;        // (k, 16)
+    for (int64_t k = 0; k < args.k; k++, w += kPanel, y += kPanel)
+      store_chunk(y, map(load_chunk(w), scale, Multiply()));
+  }
+}
+
 }  // namespace
 
 void fill_pack(KernelTable& table) {
   table.pack = {pack_tiles, pack_run};
   table.unpack = {unpack_tiles, unpack_run};
   table.transpose = {transpose_tiles, transpose_run};
+  table.scale_panels = {scale_panels_tiles, scale_panels_run};
 }
 
 }  // namespace weft::WEFT_ISA

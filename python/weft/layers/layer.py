@@ -216,6 +216,7 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        self._eager_plans.clear()  # what a layer records may depend on it
         for layer in self._sublayers():
             layer.trainable = value
 
@@ -276,6 +277,9 @@ class Layer:
 
     def check_input(self, input_shape: PartialShape) -> None:
         """Raises ValueError for a shape (None, ...) that the built layer cannot take."""
+
+    def check_values(self, x: Array) -> None:
+        """Raises ValueError for data (N, ...) that a model with this as its first layer rejects."""
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The layer's function, with `weft.ops`; subclasses define it.

@@ -33,6 +33,7 @@ class Compilable:
     input_shape: Any
     output_shape: Any
     input_dtype: Any
+    stateful: bool
     trainable_variables: Any
 
     def _init_training(self) -> None:
@@ -197,7 +198,7 @@ class Compilable:
     def _test_runner(self, data: Data, batch: int, exact: bool) -> Runner:
         """A runner for evaluation; `exact` is whether somebody looks at every batch."""
         scale = 1
-        if not exact and self._independent_rows(data):
+        if not exact and not self.stateful and self._independent_rows(data):
             scale = max(1, ROWS_AT_ONCE // batch)
         size = min(batch * scale, len(data.x))
         return Runner(

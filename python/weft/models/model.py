@@ -109,6 +109,17 @@ class Model(Trainer, Layer):
         """The layers that this model consists of."""
         return self._sublayers()
 
+    @property
+    def stateful(self) -> bool:  # type: ignore[override]
+        """Whether a layer keeps its state from one batch to the next."""
+        return any(getattr(layer, "stateful", False) for layer in self.layers)
+
+    def reset_states(self) -> None:
+        """Sets the states of the stateful layers to zeros."""
+        for layer in self.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()  # type: ignore[attr-defined]
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or position.
 

@@ -102,8 +102,7 @@ def build_predict_plan(model: Any, batch: int, sample: Shape, training: bool = F
         x = trace.input((batch, *sample), model.input_dtype, "x")
         outputs = model.record_outputs(trace, x)
         _check_outputs(model, outputs, batch)
-        if training:
-            trace.record_assigns()
+        trace.record_assigns()  # of a stateful layer; others assign in training only
     plan = _core.Plan(trace.graph, [outputs.id], model.fuse)
     return StepPlan(plan, batch, outputs.shape, np.dtype(outputs.dtype), (), 0)
 

@@ -150,8 +150,15 @@ class Sequential(Model):
             shape = self._input.batch_shape if self._input is not None else None
             x = checks.fit_shape(x, shape, str(self))
             self.build((None, *x.shape[1:]))
-            return x
-        return checks.fit_shape(x, self._input_shape, str(self))
+        else:
+            x = checks.fit_shape(x, self._input_shape, str(self))
+        self.check_values(x)
+        return x
+
+    def check_values(self, x: Array) -> None:
+        """Raises ValueError for inputs (N, ...) that the first layer cannot take."""
+        if self._stack:
+            self._stack[0].check_values(x)
 
     def check_input(self, input_shape: PartialShape) -> None:
         """Raises ValueError for a shape (None, ...) that the built model cannot take."""

@@ -258,8 +258,9 @@ class Trainer(Compilable):
                 if progress is not None:
                     progress.advance(rows // batch, {})
 
+            rows = batch if self.stateful else ROWS_AT_ONCE
             outputs = run_outputs(
-                self._test_state, x, ROWS_AT_ONCE, self._planner(x), watch if bar == 1 else None
+                self._test_state, x, rows, self._planner(x), watch if bar == 1 else None
             )
         calls.call("on_predict_end")
         return outputs
@@ -319,10 +320,11 @@ class Trainer(Compilable):
 
     def _run_batch_of(self, x: Any, training: bool = False) -> Array:
         x = self._build_for(checks.as_samples(x, str(self), "x"))
-        if len(x) > ROWS_AT_ONCE and not training:  # in parts, so that no plan takes much memory
+        parts = len(x) > ROWS_AT_ONCE and not training and not self.stateful
+        if parts:  # so that no plan takes much memory
             return run_outputs(self._test_state, x, ROWS_AT_ONCE, self._planner(x))
         plan = self._predict_plan(len(x), x.shape[1:], training)
-        if not training:
+        if not training and self.input_dtype == "float32":  # ids are looked at in each call
             self._plans.rows[x.shape] = plan
         outputs = np.empty(plan.output_shape, plan.output_dtype)
         plan.plan.run(self._test_state, (x,), None, 0, 1, (outputs,))

@@ -16,9 +16,12 @@ from weft.graph import Array, Tensor, Trace, Variable
 
 # Which inputs are class indices (int32), and which ops move elements of either type about. All
 # others compute in float32.
-_LABELS: dict[str, tuple[int, ...]] = {"one_hot": (0,), "in_top_k": (1,)}
+_LABELS: dict[str, tuple[int, ...]] = {"one_hot": (0,), "in_top_k": (1,), "embedding": (0,)}
 _MOVES = frozenset(
-    ("reshape", "transpose", "broadcast_to", "concatenate", "slice", "stop_gradient", "cast")
+    (
+        *("reshape", "transpose", "broadcast_to", "concatenate", "slice", "slice_grad"),
+        *("stop_gradient", "cast"),
+    )
 )
 
 _CACHED_PLANS = 512

@@ -260,20 +260,25 @@ def dropout(x: Any, rate: float, stream: int | None = None) -> Any:
     return EagerPlan(record, [array]).run([array])
 
 
-def random_uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0) -> Any:
-    """Values from `minval` to below `maxval`, drawn anew at each step."""
-    return _random(shape, "uniform", minval, maxval)
+def random_uniform(
+    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, stream: int | None = None
+) -> Any:
+    """Values from `minval` to below `maxval`, drawn anew at each step; `stream` as of dropout."""
+    return _random(shape, "uniform", minval, maxval, stream)
 
 
-def random_normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0) -> Any:
-    """Normally distributed values, drawn anew at each step."""
-    return _random(shape, "normal", mean, stddev)
+def random_normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, stream: int | None = None
+) -> Any:
+    """Normally distributed values, drawn anew at each step; `stream` as of dropout."""
+    return _random(shape, "normal", mean, stddev, stream)
 
 
-def _random(shape: Sequence[int], fn: str, a: float, b: float) -> Any:
+def _random(shape: Sequence[int], fn: str, a: float, b: float, stream: int | None) -> Any:
     def record(trace: Trace, inputs: list[Tensor]) -> Tensor:
         attrs = {"shape": [int(n) for n in shape], "fn": fn, "a": float(a), "b": float(b)}
-        return trace.op("random", inputs, {**attrs, "stream": trace.next_stream()})
+        number = trace.next_stream()
+        return trace.op("random", inputs, {**attrs, "stream": number if stream is None else stream})
 
     trace = Trace.current()
     return EagerPlan(record, []).run([]) if trace is None else record(trace, [])
