@@ -39,7 +39,7 @@ def test_fashion_cnn(run, monkeypatch, network):
     # Fashion-MNIST does not travel with weft; digits have the same shapes.
     monkeypatch.setattr(weft.datasets.fashion_mnist, "load_data", weft.datasets.mnist.load_data)
     text = run("fashion_cnn", "--network", network)
-    assert accuracy(text) > 0.6
+    assert accuracy(text) > 0.4
     assert "conv2d" in text or network.startswith("dense")
     assert re.search(r"^  Ankle boot   [01]\.\d\d$", text, re.MULTILINE)
 

@@ -160,6 +160,14 @@ def build_optimizer(
     )  # fmt: skip
 
 
+def reset_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """As if it had never stepped; in place, because a compiled step would be compiled again."""
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor):
+                value.zero_()
+
+
 def batches(
     x: Tensor, y: Tensor, batch: int, gather: str, limit: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -43,6 +43,7 @@ class TorchCompile:
         best = fastest(list(itertools.product([layout], [False, True], ["batch", "epoch"])), trial)
         self.use(*best)
         self.network.load_state_dict(start)
+        torch_common.reset_optimizer(self.optimizer)
         step = "compiled" if best[1] else self.optimizer_mode
         self.mode = f"{step} optimizer, gather per {self.gather}, {layout}"
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -19,6 +20,8 @@ namespace weft {
 namespace {
 
 constexpr size_t kAlignment = 64;
+// Large arrays ask for pages of this size: a pass over one would otherwise wait for address translation.
+constexpr size_t kHugePage = 2 << 20;
 // Below this much work the other threads are not worth waking (a futex wake and join takes 22 us).
 constexpr double kSerialNanoseconds = 30e3;
 
@@ -92,9 +95,13 @@ std::shared_ptr<ThreadPool> pool_of(int threads) {
 }  // namespace
 
 void* CpuDevice::allocate(size_t bytes) {
-  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, rounded);
+  const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
+  const size_t rounded = (bytes + kAlignment + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
   if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);  // a wish: nothing depends on it
+#endif
   std::memset(memory, 0, rounded);
   return memory;
 }

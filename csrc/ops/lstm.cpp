@@ -85,7 +85,8 @@ void lower_lstm_grad(LowerContext& c) {
 
 }  // namespace
 
-const OpDef kLstm = {"lstm", infer_lstm, gradient_lstm, lower_lstm};
-const OpDef kLstmGrad = {"lstm_grad", infer_lstm_grad, no_second_recurrent_derivative, lower_lstm_grad};
+const OpDef kLstm = {"lstm", infer_lstm, gradient_lstm, lower_lstm, false, false, {kGatesSaved, 0}};
+const OpDef kLstmGrad = {"lstm_grad", infer_lstm_grad, no_second_recurrent_derivative, lower_lstm_grad, false,
+                         false,       {kDxp, 2}};
 
 }  // namespace weft

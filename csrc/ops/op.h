@@ -30,6 +30,11 @@ struct OpDef {
   // Ops whose only effect is on variables, sums or the step's fate.
   bool has_effect = false;
   bool is_alias = false;  // the output is the input's memory
+  // An output that may take the memory of an input of its shape, if nothing else needs that any more.
+  struct InPlace {
+    int output = -1, input = -1;
+  };
+  InPlace in_place = {};
 };
 
 // What a shape rule sees. Errors are thrown with fail(...), which puts the layer's name in front.

@@ -103,7 +103,9 @@ void Fuser::normalization_into_product(int norm) {
     graph_.nodes.back().order = p.order;
     return v;
   };
-  auto binary = [&](const char* fn, ValueId a, ValueId b) { return record(kBinary, {a, b}, {{"fn", std::string(fn)}}); };
+  auto binary = [&](const char* fn, ValueId a, ValueId b) {
+    return record(kBinary, {a, b}, {{"fn", std::string(fn)}});
+  };
   const ValueId gamma = n.inputs[1], beta = n.inputs[2], mean = n.inputs[3], variance = n.inputs[4];
   const Attrs add_epsilon = {{"fn", std::string("affine")}, {"a", 1.0}, {"b", n.attrs.number("epsilon")}};
   const ValueId rstd = record(kUnary, {record(kUnary, {variance}, add_epsilon)}, {{"fn", std::string("rsqrt")}});

@@ -25,6 +25,9 @@ constexpr int64_t kDirectChannels = 5;
 constexpr int64_t kSumFloats = 32 * 1024, kPatchFloats = 16 * 1024, kVectorFloats = 16 * 1024;
 constexpr int64_t kTileFloats = kMostRows * kTileColumns;
 constexpr int64_t kGroupUnits = kSumFloats / kTileFloats;
+// With patches, so many that those of 32 positions have room.
+constexpr int64_t kPatchUnits = kPatchFloats / (48 * kMostRows);
+static_assert(row_stride(32 + kPanel - 1) <= 48);
 
 // Positions of a block: enough to make the way in and out of a tile cheap, few enough for L2.
 constexpr int64_t kMostPositions = 256;
@@ -139,6 +142,7 @@ WEFT_INLINE Range inside(int64_t count, int64_t stride, int64_t offset, int64_t 
   const int64_t end = size > offset ? (size - 1 - offset) / stride + 1 : 0;
   return {begin, smaller(count, end)};
 }
+
 // In the order in which a thread takes them: units with the same channels or patches are neighbours.
 Unit unit_at(const Product& p, int64_t index) {
   const ConvShape& s = p.args.shape;
@@ -236,8 +240,7 @@ WEFT_INLINE bool block_fits(const Product& p, const Group& group, BlockSize size
          window_fits(p.patches, size.rows, size.columns);
 }
 
-// As many positions as the scratch holds, in near equal parts; rows and images are cut only where one alone is
-// too large.
+// As many positions as fit, in near equal parts: whole images; or whole rows of one; or a part of one row.
 BlockSize block_size(const Product& p, const Group& group, int64_t images) {
   BlockSize size = {1, 1, p.grid_w};
   for (int64_t parts = 1; !block_fits(p, group, size) && size.columns > 1; parts++)
@@ -365,7 +368,8 @@ void finish_exchanged(const Product& p, const Unit& unit, Sums sums) {
 void run_units(const Product& p, Range images, Range units) {
   Scratch scratch;
   Group group;
-  const Blocks groups = near_equal_blocks(length(units), ceil_divide(length(units), kGroupUnits));
+  const int64_t most = p.way == Way::kDirect ? kGroupUnits : smaller(kGroupUnits, kPatchUnits);
+  const Blocks groups = near_equal_blocks(length(units), ceil_divide(length(units), most));
   for (int64_t g = 0; g < groups.count; g++) {
     const Range share = block_at(groups, g);
     fill_group(p, {units.begin + share.begin, units.begin + share.end}, group);
@@ -374,7 +378,7 @@ void run_units(const Product& p, Range images, Range units) {
       for (int64_t panel = 0; panel < group.units[i].panels; panel++)
         zero_floats(sums.data + panel * sums.panel, length(group.units[i].elements) * kPanel);
     }
-    sum_images(p, images, group, scratch);
+    if (length(images) > 0) sum_images(p, images, group, scratch);
     for (int64_t i = 0; i < group.count; i++) {
       const Sums sums = sums_of(p, group, i, scratch.sums);
       if (p.way == Way::kExchanged)

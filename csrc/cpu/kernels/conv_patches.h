@@ -62,15 +62,16 @@ struct Ahead {
   int64_t run, pixel_stride, gap;  // pixels of a run; floats from pixel to pixel; between two runs
 };
 
-// Rows of an image are one run.
+// Rows of an image are one run. Before pooling they are those of the pooled gradient.
 [[maybe_unused]] Ahead ahead_of(const ConvImages& v, Range images, Range rows, Range channels) {
+  const int64_t first = rows.begin / v.pool.h, end = ceil_divide(rows.end, v.pool.h), width = v.w / v.pool.w;
   Ahead a = {};
-  a.run = a.in_row = length(rows) * v.w;
+  a.run = a.in_row = (end - first) * width;
   a.pixels = length(images) * a.run;
   a.pixel_stride = v.c;
   a.gap = v.x_stride - a.run * v.c;
   a.floats = length(channels);
-  a.at = v.x + images.begin * v.x_stride + rows.begin * v.w * v.c + channels.begin;
+  a.at = v.x + images.begin * v.x_stride + first * width * v.c + channels.begin;
   return a;
 }
 

@@ -184,8 +184,7 @@ void run_row(const Run& run, const Band& band, const Group& group, int64_t row, 
     skip_rows(s, row, all, args);
     return multiply_pixels(run, group, args, columns);
   }
-  const int64_t fitting =
-      run.cut.area == 1 && !run.cut.dot ? kTileRows : larger(1, kStrip / (run.cut.area * larger(group.pitch, kPanel)));
+  const int64_t fitting = larger(1, kStrip / (run.cut.area * larger(group.pitch, kPanel)));
   const Blocks pieces = near_equal_blocks(columns, ceil_divide(columns, fitting));
   for (int64_t i = 0; i < pieces.count; i++) {
     const Range piece = block_at(pieces, i);
@@ -452,6 +451,8 @@ void convolution_run(const Convolution& conv, int tile, int n_tiles) {
   Scratch scratch;
   const Run run = {conv, cut, scratch, epilogue};
   if (cut.dot) pack_dot_weights(conv, cut, scratch.dot_weights);
+  // pool_strip compares whole vectors: no stray NaN behind the channels may send it the slow way.
+  if (cut.area > 1) zero_floats(scratch.strip, kStripFloats + kStripSlack);
   if (cut.way == Way::kBands) return run_bands(run, tile, n_tiles);
   if (cut.way == Way::kImages) return run_images(run, tile, n_tiles);
   run_patches(run, tile, n_tiles);

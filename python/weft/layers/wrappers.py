@@ -157,7 +157,11 @@ class TimeDistributed(_Wrapper):
     def call(self, inputs: Any, training: bool = False) -> Any:
         n, steps, *sizes = inputs.shape
         y = self.layer(ops.reshape(inputs, (n * steps, *sizes)), training=training)
-        return ops.reshape(y, (n, steps, *y.shape[1:]))
+        outputs = ops.reshape(y, (n, steps, *y.shape[1:]))
+        if y.logits is not None:  # for cross-entropies, as without the reshape
+            outputs.logits = ops.reshape(y.logits, outputs.shape)
+            outputs.logits_kind = y.logits_kind
+        return outputs
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         inside = self._inside(input_shape)
