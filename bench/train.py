@@ -42,7 +42,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--predict", action="store_true", help="also inference over the test set")
     parser.add_argument("--one-row", action="store_true", help="also the latency of one row (W2)")
     parser.add_argument("--no-train", action="store_true", help="leave the training blocks out")
-    parser.add_argument("--data", help="an mnist.npz or fashion_mnist.npz; default: the one inside weft")
+    parser.add_argument(
+        "--data", help="an mnist.npz or fashion_mnist.npz; default: the one inside weft"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the order of the blocks")
     parser.add_argument("--out", type=Path, help="JSON to write, such as bench/results/NAME.json")
     parser.add_argument("--gate", action="store_true", help="print which goals are met")

@@ -288,3 +288,40 @@ def test_bad_callbacks():
         callbacks.LambdaCallback(on_epoch=print)
     with pytest.warns(UserWarning, match="mode"):
         callbacks.EarlyStopping(mode="up")
+
+
+@pytest.mark.parametrize(
+    ("metric", "up"),
+    [
+        *(("hinge", False), ("mape", False), ("msle", False), ("poisson", False), ("kld", False)),
+        *(("kl_divergence", False), ("cosine_similarity", True), ("logcosh", False)),
+        *(("false_positives", False), ("true_negatives", True), ("Precision", True), ("ce", False)),
+        *((weft.losses.hinge, False), (weft.metrics.BinaryAccuracy("hits"), True)),
+    ],
+)
+def test_auto_mode_knows_the_metrics_of_weft(metric, up):
+    model = regression()
+    model.compile("sgd", "mse", metrics=[metric, metric] if isinstance(metric, str) else [metric])
+    model.fit(X, Y, verbose=0)
+    for name in model.metrics_names[1:]:
+        watcher = callbacks.EarlyStopping(f"val_{name}")
+        watcher.set_model(model)
+        assert watcher.is_improvement(2.0, 1.0) is up
+
+
+def test_unclear_names_are_refused_before_training():
+    def deviation(y_true, y_pred):
+        return y_pred - y_true
+
+    model = regression()
+    model.compile("sgd", "mse", metrics=[deviation])
+    before = model.get_weights()
+    for make in (
+        callbacks.EarlyStopping,
+        callbacks.ReduceLROnPlateau,
+        lambda name: callbacks.ModelCheckpoint("x", name, save_best_only=True),
+    ):
+        with pytest.raises(ValueError, match="'deviation' should grow or shrink"):
+            model.fit(X, Y, verbose=0, callbacks=make("deviation"))
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    model.fit(X, Y, verbose=0, callbacks=callbacks.EarlyStopping("deviation", mode="min"))

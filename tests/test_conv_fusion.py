@@ -68,6 +68,7 @@ NETS = {
     "another activation": Net((2, 8, 7, 3), 6, 3, activation="tanh", rate=0.2, fused=False),
     "overlapping windows": Net((2, 8, 7, 3), 6, 3, pool=3, pooling={"strides": 2}, fused=False),
     "padded windows": Net((2, 8, 7, 3), 6, 3, pooling={"padding": "same"}, fused=False),
+    "window of one": Net((2, 8, 7, 3), 6, 3, pool=1, fused=False),
     "no pooling": Net((3, 7, 5, 3), 19, 3, activation="elu", pool=None, rate=0.3),
     "no pooling, relu": Net((3, 7, 5, 3), 4, 3, pool=None),
     "penalties": Net((2, 6, 6, 3), 5, 3, {"kernel_regularizer": "l2", "bias_regularizer": "l1"}),

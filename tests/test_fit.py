@@ -413,3 +413,74 @@ def test_spellings_of_keras_2():
     np.testing.assert_array_equal(classes, probabilities(model).argmax(axis=1))
     with pytest.warns(DeprecationWarning, match="predict"):
         np.testing.assert_array_equal(model.predict_proba(X), model.predict(X, verbose=0))
+
+
+class Centered(layers.Layer):
+    def call(self, inputs):
+        return inputs - ops.mean(inputs, 0, keepdims=True)
+
+
+def centered(x):
+    return x - ops.mean(x, 0, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Centered,
+        lambda: layers.Activation(centered),
+        lambda: layers.Softmax(axis=0),
+        lambda: layers.UnitNormalization(axis=-2),
+        lambda: weft.Sequential([layers.TimeDistributed(layers.Dense(2, centered))]),
+    ],
+)
+def test_layers_that_mix_rows_get_the_batches_that_were_asked_for(make):
+    layer = make()
+    x = RNG.normal(size=(300, 3, 2) if isinstance(layer, weft.Sequential) else (300, 6))
+    model = weft.Sequential([weft.Input(x.shape[1:]), layer, layers.Flatten()])
+    model.compile("sgd", "mse")
+    parts = [model.predict_on_batch(x[i : i + 20]) for i in range(0, 300, 20)]
+    expected = np.concatenate(parts)
+    np.testing.assert_allclose(model.predict(x, 20, verbose=0), expected, atol=1e-6)
+    whole = model(x)
+    np.testing.assert_allclose(model.predict(x, 300, verbose=0), whole, atol=1e-6)
+    assert not np.allclose(whole, expected, atol=1e-4)
+    loss = model.evaluate(x, np.zeros_like(expected), 20, verbose=0)
+    np.testing.assert_allclose(loss, np.mean(np.square(expected)), rtol=1e-4)
+
+
+def test_layers_of_weft_run_many_rows_at_once():
+    model = classifier()
+    assert model._keeps_rows_apart()
+    model.predict(np.zeros((600, 6)), batch_size=1, verbose=0)
+    assert sorted(plan.batch for plan in model._plans._plans.values()) == [88, 256]
+
+
+@pytest.mark.parametrize("make", [weft.Sequential, None])
+def test_a_refused_fit_leaves_a_deferred_model_unbuilt(make):
+    class Own(weft.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(4)
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    model = Own() if make is None else make([layers.Dense(4)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="labels from 0 to 3"):
+        model.fit(X[:, :3], LABELS + 1, verbose=0)
+    assert not model.built
+    assert model.weights == []
+    model.fit(X, LABELS, verbose=0)
+    assert model.weights[0].shape == (6, 4)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_refused_tail_does_not_move_states(watched):
+    model = weft.Sequential([weft.Input(batch_shape=(2, 3, 1)), layers.LSTM(2, stateful=True)])
+    watcher = weft.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: None)
+    with pytest.raises(ValueError, match="expects batches of 2, got 1"):
+        model.predict(np.ones((5, 3, 1)), 2, verbose=0, callbacks=[watcher] if watched else None)
+    for state in model.layers[0].states:
+        np.testing.assert_array_equal(state.numpy(), 0)

@@ -70,9 +70,40 @@ def penalty_on_a_variable_that_changes(fuse):
     return [w.numpy()]
 
 
+def penalty_that_is_also_an_output(fuse):
+    w = _core.Variable(np.full((4, 4), 0.5, "f"))
+    graph = _core.Graph()
+    x, v = graph.input((3, 4)), graph.variable(w)
+    h = graph.op("dense", [x, v])
+    (plain,) = graph.gradients(total(graph, h), [v])
+    (penalty,) = graph.gradients(total(graph, graph.op("unary", [v], {"fn": "square"})), [v])
+    gradient = graph.op("binary", [plain, penalty], {"fn": "add"})
+    graph.op("update", [v, gradient], {"rule": "sgd"})
+    out = np.zeros((4, 4), "f")
+    run(_core.Plan(graph, [penalty], fuse), [out], [np.ones((3, 4), "f")])
+    return [w.numpy(), out]
+
+
+def reshaped_value_before_dropout_is_an_output(fuse):
+    rng = np.random.default_rng(0)
+    w, v = (_core.Variable(rng.normal(size=(4, 4)).astype("f")) for _ in range(2))
+    graph = _core.Graph()
+    x = graph.input((3, 4))
+    ids = [graph.variable(w), graph.variable(v)]
+    y = graph.op("unary", [graph.op("dense", [x, ids[0]])], {"fn": "relu"})
+    shown = graph.op("reshape", [y], {"shape": [3, 2, 2]})
+    dropped = graph.op("dropout", [y], {"rate": 0.5, "stream": 1})
+    gradients = graph.gradients(total(graph, graph.op("dense", [dropped, ids[1]])), ids)
+    out = [np.zeros((3, 2, 2), "f"), np.zeros((4, 4), "f")]
+    run(_core.Plan(graph, [shown, gradients[0]], fuse), out, [np.ones((3, 4), "f")])
+    return out
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        penalty_that_is_also_an_output,
+        reshaped_value_before_dropout_is_an_output,
         x_is_a_trained_variable,
         bias_changes_before_it_is_added,
         smoothed_and_plain_loss,

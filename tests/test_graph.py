@@ -62,3 +62,41 @@ def test_tensors_have_no_values():
             np.hypot(x, x)
     with Trace() as other, pytest.raises(ValueError, match="outside of the trace"):
         other.tensor(x)
+
+
+def test_variables_in_functions_of_numpy_are_read_in_each_run():
+    v = Variable([0.0, 1.0], name="v")
+
+    def function(trace, tensors):
+        return np.exp(v) + np.add(v, 1) + tensors[0] * np.float32(2) * v
+
+    plan = EagerPlan(function, [np.ones(2, np.float32)])
+    for value in ([0.0, 1.0], [2.0, -1.0]):
+        v.assign(value)
+        expected = np.exp(value) + np.add(value, 1) + 2 * np.array(value)
+        np.testing.assert_allclose(plan.run([np.ones(2, np.float32)]), expected, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(v), np.exp(v.numpy()))
+    assert np.add.reduce(v) == 1
+    total = np.ones(2)
+    total += v
+    np.testing.assert_array_equal(total, [3, 0])
+    with pytest.raises(TypeError):
+        np.add(v, 1, out=v)
+    with Trace(), pytest.raises(TypeError, match=r"no counterpart of np\.add"):
+        np.add.reduce(v)
+
+
+def test_assigning_a_variable_is_recorded():
+    source, target = Variable(1.0, name="source"), Variable(0.0, name="target")
+
+    def copy(trace, tensors):
+        target.assign(source)
+        return tensors[0]
+
+    plan = EagerPlan(copy, [np.float32(3)])
+    assert target.numpy() == 0
+    source.assign(5.0)
+    plan.run([np.float32(3)])
+    assert target.numpy() == 5
+    target.assign(Variable(2.0))
+    assert target.numpy() == 2

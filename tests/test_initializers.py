@@ -101,5 +101,8 @@ def test_callables_and_errors():
         initializers.VarianceScaling(scale=0.0)
     with pytest.raises(ValueError, match="mode 'fan'"):
         initializers.VarianceScaling(mode="fan")
+    message = r"Constant expects a value .* shape \(3, 2\), got an array of shape \(4,\)"
+    with pytest.raises(ValueError, match=message):
+        initializers.Constant(np.ones(4))((3, 2))
     with pytest.raises(ValueError, match="seed"):
         initializers.RandomNormal(seed="x")

@@ -10,7 +10,7 @@ import pytest
 
 from weft import _core, activations, initializers, layers, ops, regularizers
 from weft._names import reset_names
-from weft.graph import Trace
+from weft.graph import Trace, Variable
 from weft.ops.core import EagerPlan
 
 RNG = np.random.default_rng(0)
@@ -312,6 +312,10 @@ ERRORS = [
         "expects inputs that fit (None, 2, 3), got shape (None, 7)",
     ),
     (lambda: layers.Reshape((-1, -1)), ValueError, "at most one -1"),
+    (lambda: layers.Reshape((2.5, 2)), ValueError, "target_shape to be integers, got (2.5, 2)"),
+    (lambda: layers.Reshape(None), ValueError, "expects target_shape to be integers, got None"),
+    (lambda: layers.Permute(2), ValueError, "expects each of the axes 1 to 1 once, got 2"),
+    (lambda: layers.Permute((1, "2")), ValueError, "expects dims to be integers, got (1, '2')"),
     (
         lambda: layers.Input((7,))(X[:, :6]),
         ValueError,
@@ -368,6 +372,13 @@ def test_a_failed_build_leaves_nothing_behind():
     assert len(layer.weights) == 1
 
 
+def test_every_layer_can_be_deserialized():
+    classes = {getattr(layers, name) for name in layers.__all__}
+    classes = {c for c in classes if isinstance(c, type) and c is not layers.Layer}
+    assert {c.__name__: c for c in classes} == layers._TABLE
+    assert {"Dense", "LSTM", "MaxPooling2D", "RandomElastic"} <= set(layers._TABLE)
+
+
 def test_keras_2_spellings():
     with pytest.warns(DeprecationWarning, match="input_dim"):
         assert layers.Dense(3, input_dim=7)._batch_shape == (None, 7)
@@ -399,3 +410,24 @@ def test_plans_of_layers_are_kept():
     np.testing.assert_allclose(layer(X), X @ np.ones((7, 3)) + 1, rtol=1e-5, atol=1e-6)
     assert list(layer._eager_plans.values()) == [plan]
     assert isinstance(plan._plan, _core.Plan)
+
+
+def test_layers_and_variables_in_nested_containers_are_found():
+    class Branches(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.branches = [[layers.Dense(2), layers.Dense(2)], {"c": (layers.Dense(2),)}]
+
+        def build(self, input_shape):
+            self.scales = {"all": [Variable(2.0, name="scale")]}
+
+        def call(self, inputs):
+            (a, b), rest = self.branches
+            return (a(inputs) + b(inputs) + rest["c"][0](inputs)) * self.scales["all"][0]
+
+    layer = Branches()
+    layer(X)
+    assert len(layer._sublayers()) == 3
+    assert len(layer.trainable_weights) == 7
+    layer.trainable = False
+    assert not layer.branches[1]["c"][0].trainable

@@ -200,6 +200,13 @@ ERRORS = [
 ]
 
 
+def test_unknown_arguments():
+    with pytest.raises(TypeError, match="MeanSquaredError got an unknown argument: 'delta'"):
+        losses.MeanSquaredError(delta=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'slope'"):
+        losses.Huber(slope=3)
+
+
 @pytest.mark.parametrize("index", range(len(ERRORS)))
 def test_errors(index):
     function, text = ERRORS[index]

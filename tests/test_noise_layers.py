@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -37,6 +38,21 @@ def test_noise():
         assert not np.array_equal(layer(x, training=True), layer(x, training=True))
     for layer in (layers.GaussianNoise(0), layers.GaussianDropout(0)):
         np.testing.assert_array_equal(layer(x, training=True), x)
+
+
+def test_seeds_are_integers():
+    made = [
+        lambda seed: layers.Dropout(0.5, seed=seed),
+        lambda seed: layers.GaussianNoise(0.5, seed=seed),
+        lambda seed: layers.LSTM(2, seed=seed),
+        lambda seed: layers.RandomFlip(seed=seed),
+    ]
+    for make in made:
+        for wrong in ("a", 1.5, True):
+            with pytest.raises(ValueError, match="expects an integer or None as its seed, got"):
+                make(wrong)
+        assert json.loads(json.dumps(make(np.int64(3)).get_config()))["seed"] == 3
+        assert make(None).get_config()["seed"] is None
 
 
 def test_noise_is_the_same_backward():

@@ -420,7 +420,14 @@ ERRORS = [
         "axis=1; use axis=-1 and channels last.",
     ),
     (lambda: layers.BatchNormalization(momentum=2), "a momentum from 0 to 1, got 2"),
+    (lambda: layers.BatchNormalization(momentum=None), "a momentum from 0 to 1, got None"),
     (lambda: layers.BatchNormalization(epsilon=-1), "epsilon of at least 0, got -1"),
+    (lambda: layers.BatchNormalization(epsilon=None), "epsilon of at least 0, got None"),
+    (
+        lambda: layers.Normalization(mean=[1.0, 2.0], variance=[1.0, 2.0], name="n")(X),
+        "Normalization 'n' expects a mean and variance that broadcast to shape (3,) for inputs of "
+        "shape (None, 2, 3), got shape (2,).",
+    ),
     (lambda: layers.BatchNormalization()(np.zeros(3)), "(None, ..., channels), got shape (None,)"),
     (lambda: layers.BatchNormalization(gamma_constraint=1), "does not support"),
     (lambda: layers.LayerNormalization(axis="last"), "axis as an integer or several, got 'last'"),

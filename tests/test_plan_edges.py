@@ -202,3 +202,65 @@ def test_plans_in_several_threads():
         [sys.executable, "-c", THREADS_SCRIPT], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_nonfinite_is_not_sought_in_the_buffers_of_a_kernel():
+    """An lstm of one step never writes the buffer for its product."""
+    graph = _core.Graph()
+    x = graph.input((2, 8))
+    y = graph.op("lstm", [x, graph.constant(np.ones((2, 8), "f"))], {"steps": 1}, "lstm")
+    h = graph.op("dense", [y, graph.constant(np.full((2, 64), -1, "f"))], {}, "dense")
+    loss = graph.op("unary", [h], {"fn": "log"}, "log")
+    loss = graph.op("reduce", [loss], {"fn": "sum", "axes": []}, "loss")
+    graph.op("check_finite", [loss])
+    plan = _core.Plan(graph, [])
+    for _ in range(2):
+        state = _core.StepState()
+        assert plan.run(state, [np.full((2, 8), 3, "f")], None, 0, 1) == 0
+    found = plan.find_nonfinite(_core.StepState(), [np.full((2, 8), 3, "f")], None, 0)
+    assert found.startswith("dense ")  # which log has joined
+
+
+def test_sums_over_many_rows_keep_their_digits():
+    graph = _core.Graph()
+    x = graph.input((4, 256, 256, 17))
+    w = graph.variable(_core.Variable(np.zeros(17, "f")))
+    shifted = graph.op("conv2d", [x, graph.constant(np.zeros((1, 1, 17, 17), "f")), w])
+    weighed = graph.op("binary", [shifted, x], {"fn": "multiply"})
+    loss = graph.op("reduce", [weighed], {"fn": "sum", "axes": []})
+    (gradient,) = graph.gradients(loss, [w])
+    result = np.zeros(17, "f")
+    plan = _core.Plan(graph, [gradient])
+    plan.run(_core.StepState(), [np.full((4, 256, 256, 17), 0.1, "f")], None, 0, 1, [result])
+    np.testing.assert_allclose(result, 4 * 256 * 256 * np.float32(0.1), rtol=5e-5)
+
+
+def test_the_second_derivative_of_max_pooling_is_refused():
+    graph = _core.Graph()
+    x, w = graph.input((1, 4, 4, 2)), graph.variable(_core.Variable(np.ones((1, 2, 2, 2), "f")))
+    attrs = {"window": [2, 2], "strides": [2, 2], "padding": [0, 0, 0, 0]}
+    y = graph.op("binary", [graph.op("max_pool2d", [x], attrs), w], {"fn": "multiply"})
+    loss = graph.op("reduce", [y], {"fn": "sum", "axes": []})
+    (dx,) = graph.gradients(loss, [x])
+    square = graph.op(
+        "reduce", [graph.op("unary", [dx], {"fn": "square"})], {"fn": "sum", "axes": []}
+    )
+    with pytest.raises(ValueError, match="second derivative of max-pooling"):
+        graph.gradients(square, [w])
+
+
+def test_the_gradient_of_a_slice_that_runs_backwards():
+    graph = _core.Graph()
+    x = graph.input((6, 3))
+    y = graph.op("slice", [x], {"begin": [5, 0], "size": [3, 3], "strides": [-2, 1]})
+    factors = np.arange(1, 10, dtype="f").reshape(3, 3)
+    weighed = graph.op("binary", [y, graph.constant(factors)], {"fn": "multiply"})
+    loss = graph.op("reduce", [weighed], {"fn": "sum", "axes": []})
+    (gradient,) = graph.gradients(loss, [x])
+    result = np.zeros((6, 3), "f")
+    _core.Plan(graph, [gradient]).run(
+        _core.StepState(), [np.ones((6, 3), "f")], None, 0, 1, [result]
+    )
+    expected = np.zeros((6, 3))
+    expected[5::-2] = factors
+    np.testing.assert_array_equal(result, expected)

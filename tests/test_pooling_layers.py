@@ -11,6 +11,8 @@ from native import OpPlan
 
 from weft import _core, layers, models, ops
 from weft._names import reset_names
+from weft.ops.conv import same_padding
+from weft.ops.core import EagerPlan
 
 IMAGES = ((np.arange(60) * 37 % 61).reshape(1, 5, 6, 2) / 4 - 7).astype(np.float32)
 SEQUENCES = IMAGES.reshape(1, 15, 4)
@@ -148,8 +150,9 @@ ERRORS = [
         "expects inputs of shape (None, steps, channels), got shape (None, None, 3)",
     ),
     (
-        lambda: layers.MaxPooling2D(20)(np.zeros((1, 40, 40, 1))),
-        "max_pooling2d: expects a window of at most 256 places, got (20, 20)",
+        lambda: layers.MaxPooling2D((300, 1))(np.zeros((1, 600, 1, 1))),
+        "max_pool expects windows of at most 256 places along an axis, got pool_size (300, 1); "
+        "pool twice in a row instead",
     ),
     (lambda: ops.max_pool(np.zeros((4, 4)), 2), "expects inputs (N, T, C) or (N, H, W, C)"),
     (lambda: ops.max_pool(IMAGES, 9), "expects inputs of at least (9, 9) for its window"),
@@ -163,6 +166,33 @@ def test_errors(index):
     reset_names()
     with pytest.raises(ValueError, match=re.escape(text)):
         function()
+
+
+@pytest.mark.parametrize(("strides", "padding"), [((20, 19), "valid"), ((5, 7), "same")])
+def test_a_large_window_is_pooled_along_one_axis_after_the_other(strides, padding):
+    x = np.random.default_rng(0).integers(0, 50, (2, 43, 41, 3)).astype(np.float32)
+    layer = layers.MaxPooling2D((20, 19), strides, padding)
+
+    def record(trace, tensors):
+        y = layer(tensors[0])
+        return [y, *trace.gradients(ops.sum(y), tensors)]
+
+    y, gradient = EagerPlan(record, [x], training=True).run([x])
+    expected, first = np.zeros_like(y), np.zeros_like(x)
+    before = [0, 0]
+    if padding == "same":
+        movement = zip((43, 41), (20, 19), strides, strict=True)
+        before = [same_padding(*axis)[0] for axis in movement]
+    for n, i, j, c in np.ndindex(*y.shape):
+        top, left = (k * s - b for k, s, b in zip((i, j), strides, before, strict=True))
+        low, high = max(top, 0), max(left, 0)
+        window = x[n, low : top + 20, high : left + 19, c]
+        expected[n, i, j, c] = window.max()
+        row, column = np.unravel_index(window.argmax(), window.shape)
+        first[n, low + row, high + column, c] += 1  # of equal maxima the first one
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(gradient, first)
+    assert layer.compute_output_shape((None, 43, 41, 3)) == (None, *y.shape[1:])
 
 
 def test_rules_of_the_op():

@@ -270,6 +270,51 @@ def test_dropout_masks_are_the_same_in_all_steps():
     assert {tuple(row) for row in y} == {(1, 1, 1, 1), (1, 3, 7, 15)}
 
 
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_recurrent_dropout_of_a_gru_spares_the_state_that_it_keeps(reset_after):
+    """As in Keras, only the products of a step see the mask."""
+    x = np.ones((200, 2, 1), np.float32)
+    gru = layers.GRU(
+        1,
+        activation="linear",
+        kernel_initializer="ones",
+        recurrent_initializer="zeros",
+        return_sequences=True,
+        recurrent_dropout=0.5,
+        reset_after=reset_after,
+    )
+    np.testing.assert_allclose(gru(x, training=True), gru(x), rtol=1e-6)
+
+    gru.set_weights([gru.get_weights()[0], np.ones((1, 3)), gru.get_weights()[2]])
+
+    def sigmoid(a):
+        return 1 / (1 + np.exp(-a))
+
+    first = 1 - sigmoid(1)
+    second = []
+    for masked in (0, 2 * first):  # dropped or scaled
+        z = r = sigmoid(1 + masked)
+        second.append(z * first + (1 - z) * (1 + r * masked))
+    y = gru(x, training=True)
+    np.testing.assert_allclose(y[:, 0], first, rtol=1e-5)
+    np.testing.assert_allclose(np.unique(y[:, 1].round(5)), np.sort(second), atol=1e-5)
+
+
+def test_positional_arguments_are_those_of_keras():
+    first = ("relu", "hard_sigmoid", False, "ones", "zeros", "he_normal")
+    for layer in (layers.LSTM(3, *first, False), layers.GRU(3, *first)):
+        config = layer.get_config()
+        assert not config["use_bias"]
+        names = [config[f"{n}_initializer"]["class_name"] for n in ("kernel", "recurrent", "bias")]
+        assert names == ["Ones", "Zeros", "HeNormal"]
+    assert layers.LSTM(3, *first, False).unit_forget_bias is False
+
+
+def test_arguments_that_change_no_result():
+    layer = layers.LSTM(2, implementation=1, use_cudnn=False, unroll=True)
+    np.testing.assert_allclose(patterned(layer)(X), KERAS[0][2], atol=1e-6)
+
+
 @pytest.mark.parametrize("cls", [layers.LSTM, layers.GRU, layers.SimpleRNN])
 def test_training_with_dropout(cls):
     x = np.random.default_rng(0).standard_normal((8, 4, 3)).astype(np.float32)
@@ -338,6 +383,14 @@ ERRORS = [
     ),
     (lambda: layers.LSTM(0, name="l"), "LSTM 'l' expects a positive number of units, got 0."),
     (lambda: layers.LSTM(3, dropout=1.5), "expects dropout from 0 to below 1, got 1.5"),
+    (lambda: layers.LSTM(3, dropout="0.5"), "expects dropout from 0 to below 1, got '0.5'"),
+    (lambda: layers.GRU(3, recurrent_dropout=None), "expects recurrent_dropout from 0 to below 1"),
+    (lambda: layers.LSTM(3, seed="a"), "an integer or None as its seed, got 'a'"),
+    (
+        lambda: layers.LSTM(3, input_shape=(None, 4), name="l"),
+        "LSTM 'l' expects an input shape of positive integers, got (None, 4); give all sizes (such "
+        "as a fixed number of steps), or leave the shape out and the model is built for its first",
+    ),
     (lambda: layers.LSTM(3, return_state=True), "return_state=True"),
     (lambda: layers.LSTM(3, bias_constraint="x"), "constraint, which weft does not support"),
     (
@@ -355,6 +408,14 @@ ERRORS = [
     (lambda: layers.Embedding(0, 3), "expects a positive input_dim, got 0"),
     (lambda: layers.Embedding(3, 3, mask_zero=True), "weft does not support masking"),
     (lambda: ops.lstm(X, np.ones((2, 8)), np.ones((2, 7))), "got shapes (6, 8) and (2, 7)"),
+    (
+        lambda: ops.lstm(X[0], np.ones((2, 8)), np.ones((2, 8))),
+        "lstm expects inputs (N, T, F), got shape (3, 2).",
+    ),
+    (
+        lambda: ops.gru(X, np.ones((2, 6)), np.ones((2, 6)), mask=np.ones((2, 2))),
+        "gru got a mask, which weft does not support",
+    ),
 ]
 
 

@@ -306,3 +306,45 @@ def test_plans_of_many_batch_sizes_take_little_memory():
     plans = model._plans._plans.values()
     assert 2 <= len(plans) <= 32
     assert sum(plan.plan.arena_bytes for plan in plans) < 300e6
+
+
+def test_freezing_batch_normalization_counts_in_the_next_training_call():
+    norm = layers.BatchNormalization()
+    model = weft.Sequential([weft.Input((4,)), norm])
+    model(X, training=True)
+    norm.trainable = False
+    np.testing.assert_array_equal(model(X, training=True), model(X))
+
+
+class Around(layers.Layer):
+    """A layer of one's own with a layer inside, in Keras's way."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "inner": layers.serialize(self.inner)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        inner = layers.deserialize(config["inner"], custom_objects)
+        return cls(**{**config, "inner": inner})
+
+
+def test_custom_objects_reach_layers_inside_of_layers():
+    model = weft.Sequential(
+        [
+            weft.Input((3, 4)),
+            layers.TimeDistributed(Scale(3.0)),
+            Around(weft.Sequential([Scale(2.0), layers.Dense(2)])),
+        ]
+    )
+    custom = {"Scale": Scale, "Around": Around}
+    again = weft.Sequential.from_config(model.get_config(), custom)
+    again.set_weights(model.get_weights())
+    x = np.random.default_rng(1).normal(size=(2, 3, 4))
+    np.testing.assert_array_equal(again(x), model(x))

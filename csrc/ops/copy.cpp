@@ -247,7 +247,15 @@ void lower_slice_grad(LowerContext& c) {
     args.place.x_stride[first + i] = x[i], args.place.y_stride[first + i] = y[i] * step[i];
     offset += y[i] * begin[i];
   }
-  args.place.x = c.in(0), args.place.y = c.out() + offset;
+  const float* x_data = c.in(0);
+  float* y_data = c.out() + offset;
+  if (args.step < 0) {  // the same rows from the other end
+    const int64_t last = args.place.shape[0] - 1;
+    x_data += last * args.place.x_stride[0], y_data += last * args.place.y_stride[0];
+    args.begin += last * args.step, args.step = -args.step;
+    args.place.x_stride[0] *= -1, args.place.y_stride[0] *= -1;
+  }
+  args.place.x = x_data, args.place.y = y_data;
   c.call(Kernel<SliceGradArgs>{slice_grad_tiles, slice_grad_run}, args, move_time(c.out_shape()));
 }
 

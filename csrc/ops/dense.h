@@ -52,7 +52,7 @@ struct DenseGradKernelArgs {
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null
 };
 
-// grad = column sums of dy in row order; with an update rule as above. Serves any sum over rows. The rows come in
+// grad = column sums of dy; with an update rule as above. Serves any sum over rows. The rows come in
 // blocks: one of a batch of rows, or one for each image of a convolution.
 struct DenseGradBiasArgs {
   int64_t blocks, m, n;

@@ -1,6 +1,7 @@
 // gru: z, r = gate(xp + bias[0] + rec), g = cell(xp + bias[0] + r * rec) with rec = bias[1] + (h * mask) U, in the
 // order z, r, g; h = z (h * mask) + (1 - z) g. The reset gate acts after the product, Keras's reset_after=True. (Cho et
 // al., 2014; this form as in cuDNN)
+// The mask changes the h that z keeps, too: this is not Keras's recurrent_dropout, and no layer gives one.
 #pragma once
 
 #include <cstdint>

@@ -127,12 +127,22 @@ void lower_gaussian_filter(LowerContext& c) {
   c.call(c.kernels.gaussian_filter, args, static_cast<double>(element_count(x)) * taps / 40);
 }
 
+// Linear in dy, and the adjoint of the transform with zeros outside.
+void gradient_affine_transform_grad(GradientContext& c) {
+  if (!c.wanted[0]) return;
+  std::vector<ValueId> inputs = c.node.inputs;
+  inputs[0] = c.dy;
+  Attrs attrs = c.node.attrs;
+  attrs.set("fill_value", 0.0);
+  c.result[0] = c.record("affine_transform", inputs, attrs);
+}
+
 }  // namespace
 
 const OpDef kAffineTransform = {"affine_transform", infer_affine_transform, gradient_affine_transform,
                                 lower_affine_transform};
-const OpDef kAffineTransformGrad = {"affine_transform_grad", infer_affine_transform_grad, nullptr,
-                                    lower_affine_transform_grad};
+const OpDef kAffineTransformGrad = {"affine_transform_grad", infer_affine_transform_grad,
+                                    gradient_affine_transform_grad, lower_affine_transform_grad};
 const OpDef kGaussianFilter = {"gaussian_filter", infer_gaussian_filter, gradient_gaussian_filter,
                                lower_gaussian_filter};
 

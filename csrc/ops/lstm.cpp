@@ -50,9 +50,8 @@ void lower_lstm(LowerContext& c) {
   if (at.state >= 0) a.h0 = c.in(at.state), a.c0 = c.in(at.state + 1);
   if (at.mask >= 0) a.mask = c.in(at.mask);
   a.y = c.out(kY), a.c = c.out(kC), a.h = c.out(kH), a.pre = c.out(kPre);
-  if (c.node.outputs.size() > kGatesSaved) {
-    a.gates = c.out(kGatesSaved), a.cells = c.out(kCells), a.h_prev = c.out(kHPrev);
-  }
+  if (c.node.outputs.size() > kCells) a.gates = c.out(kGatesSaved), a.cells = c.out(kCells);
+  if (c.node.outputs.size() > kHPrev) a.h_prev = c.out(kHPrev);  // not where the recurrent kernel is frozen
   a.gate_stride = row_stride(kGates * a.shape.h), a.state_stride = row_stride(a.shape.h);
   a.saved_stride = row_stride(kGates * saved_gate(a.shape.h));
   a.act = recurrent_activations(c.node.attrs);

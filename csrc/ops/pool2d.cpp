@@ -141,10 +141,16 @@ void lower_avg_pool_grad(LowerContext& c) {
   c.call(c.kernels.avg_pool2d_grad, a, pool_time(a.shape));
 }
 
+// The places depend on x, but nothing changes as they do.
+void gradient_max_pool_grad(GradientContext& c) {
+  check(!c.wanted[0], c.node.layer.empty() ? "max_pool2d" : c.node.layer,
+        ": the second derivative of max-pooling is not available");
+}
+
 }  // namespace
 
 const OpDef kMaxPool2d = {"max_pool2d", infer_max_pool, gradient_max_pool, lower_max_pool};
-const OpDef kMaxPool2dGrad = {"max_pool2d_grad", infer_max_pool_grad, nullptr, lower_max_pool_grad};
+const OpDef kMaxPool2dGrad = {"max_pool2d_grad", infer_max_pool_grad, gradient_max_pool_grad, lower_max_pool_grad};
 const OpDef kAvgPool2d = {"avg_pool2d", infer_avg_pool, gradient_avg_pool, lower_avg_pool};
 const OpDef kAvgPool2dGrad = {"avg_pool2d_grad", infer_avg_pool_grad, gradient_avg_pool_grad, lower_avg_pool_grad};
 

@@ -54,8 +54,11 @@ RecurrentShape check_recurrent(const InferContext& c, int64_t gates, int states,
   for (int i = at.state >= 0 ? at.state : at.mask; i >= 0 && i < at.count; ++i)
     c.check(c.shape(i) == Shape{s.n, s.h}, "expects states of shape ", Shape{s.n, s.h}, ", got ", c.shape(i));
   const RecurrentActivations a = recurrent_activations(c.attrs);
-  c.check(derivative_uses_value(a.cell.fn) && derivative_uses_value(a.gate.fn),
-          "supports only activations whose derivative is a function of their value");
+  const auto usable = [](UnaryFn fn) {
+    return derivative_uses_value(fn) && fn != UnaryFn::kElu && fn != UnaryFn::kLeakyRelu;  // those have parameters
+  };
+  c.check(usable(a.cell.fn) && usable(a.gate.fn),
+          "supports only activations without parameters whose derivative is a function of their value");
   return s;
 }
 

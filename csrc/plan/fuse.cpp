@@ -69,6 +69,7 @@ void Fuser::reshape_behind_elementwise(int op) {
   if (graph_.value(x).source != Value::Source::kNode) return;
   const bool alike = row_layout(shape) == row_layout(graph_.shape(inner));
   if (!alike && !(unary && is_product(producer(x)))) return;
+  if (gradient && node(op).inputs[1] == inner) return;
   if (gradient) {
     Node saved = node(reshape);
     saved.inputs = {node(op).inputs[1]}, saved.order = node(op).order, saved.attrs.set("shape", shape);
@@ -126,7 +127,7 @@ void Fuser::pooling_into_conv2d(int pool) {
   const int conv = producer(a);
   const Shape window = node(pool).attrs.ints("window");
   if (!is(conv, kConv2d) || node(conv).attrs.has("rate") || node(conv).attrs.has("pool")) return;
-  if (window != node(pool).attrs.ints("strides")) return;
+  if (window != node(pool).attrs.ints("strides") || window == Shape{1, 1}) return;  // 1 x 1 picks nothing
   for (int64_t p : node(pool).attrs.ints("padding")) {
     if (p != 0) return;
   }
@@ -192,7 +193,7 @@ void Fuser::activation_into_product(int unary) {
   swallow(product, unary);
 }
 
-// The nodes that read v or a reshape of it.
+// The nodes that read v or a reshape of it; -1 for the plan, where such a reshape is an output.
 std::vector<int> Fuser::readers(const Uses& uses, ValueId v) {
   std::vector<int> found;
   for (int user : uses.nodes_of(v)) {
@@ -200,6 +201,7 @@ std::vector<int> Fuser::readers(const Uses& uses, ValueId v) {
       found.push_back(user);
       continue;
     }
+    if (uses.is_output(node(user).outputs[0])) found.push_back(-1);
     const std::vector<int> behind = readers(uses, node(user).outputs[0]);
     found.insert(found.end(), behind.begin(), behind.end());
   }
@@ -274,12 +276,14 @@ bool Fuser::depends_on(ValueId v, int target) {
   return false;
 }
 
-// Whether the tape changes a variable between two of its places: reads of it must not move across.
-bool Fuser::written_between(ValueId variable, int from, int to) {
+// Whether the tape changes a variable, or what v is a reshape of, between two of its places: reads of it must not move
+// across.
+bool Fuser::written_between(ValueId v, int from, int to) {
+  const ValueId variable = alias_root(graph_, v);
   for (const Node& n : graph_.nodes) {
     if (n.removed || (n.op != &kAssign && n.op != &kUpdate) || n.order <= from || n.order >= to) continue;
     for (ValueId in : n.inputs) {
-      if (in == variable) return true;
+      if (in != kNoValue && alias_root(graph_, in) == variable) return true;
     }
   }
   return false;

@@ -24,7 +24,6 @@ void Fuser::penalty_into_update(int update) {
     node(update).attrs.set(name, node(update).attrs.number(name) + *factor);
     node(update).inputs[1] = node(add).inputs[1 - side];
     node(add).removed = true;
-    if (only_user(node(penalty).outputs[0]) < 0) node(penalty).removed = true;
     return penalty_into_update(update);
   }
 }

@@ -73,7 +73,7 @@ class Fuser {
   }
 
   bool depends_on(ValueId v, int target);
-  bool written_between(ValueId variable, int from, int to);
+  bool written_between(ValueId v, int from, int to);
   bool is_variable(ValueId v) {
     return v != kNoValue && graph_.value(alias_root(graph_, v)).source == Value::Source::kVariable;
   }

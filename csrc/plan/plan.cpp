@@ -140,6 +140,14 @@ std::string Plan::find_nonfinite(const Request& request) {
   std::lock_guard lock(mutex_);
   FlushDenormals flush;  // as in the run
   bind(request);
+  // What nobody reads may be a kernel's own buffer, and hold anything.
+  std::vector<bool> read(graph_.values.size(), false);
+  for (const Node& node : graph_.nodes) {
+    if (node.removed) continue;
+    for (ValueId in : node.inputs) {
+      if (in != kNoValue) read[in] = true;
+    }
+  }
   for (size_t p = 0; p < program_.phases.size(); ++p) {
     const Phase& phase = program_.phases[p];
     for (size_t s = 0; s < phase.steps.size(); ++s) {
@@ -150,7 +158,7 @@ std::string Plan::find_nonfinite(const Request& request) {
         phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
-        if (value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
+        if (!read[out] || value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
         const RowLayout r = row_layout(value.shape);
         std::vector<float> host(storage_of(value));
         device_.copy_out(host.data(), address_of(out), host.size() * sizeof(float));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -66,8 +67,12 @@ def deserialize(
     if entry is None:
         entry = lookup(kind, name, table)
     arguments = config.get("config") or {}
-    from_config: Callable[[Mapping[str, Any]], Any] | None = getattr(entry, "from_config", None)
-    return from_config(arguments) if from_config else entry(**arguments)
+    from_config: Callable[..., Any] | None = getattr(entry, "from_config", None)
+    if from_config is None:
+        return entry(**arguments)
+    if "custom_objects" in inspect.signature(from_config).parameters:  # for what is inside
+        return from_config(arguments, custom_objects=custom_objects)
+    return from_config(arguments)
 
 
 def serialize(thing: Any) -> dict[str, Any]:

@@ -36,8 +36,6 @@ class Variable(Operators):
         ValueError: A shape is missing, has negative sizes or does not match the value.
     """
 
-    __array_priority__ = 100.0  # array * variable is ours to compute, not NumPy's
-
     def __init__(
         self,
         initializer: Callable[..., ArrayLike] | ArrayLike,
@@ -88,15 +86,24 @@ class Variable(Operators):
         value = self.core.numpy()
         return value if dtype is None else value.astype(dtype, copy=False)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> Any:
+        # NumPy asks here for `array * variable` and for `np.exp(variable)`.
+        if any(isinstance(x, Variable) for x in options.get("out", ())):
+            return NotImplemented
+        values = [x.value if isinstance(x, Variable) else x for x in operands]
+        return getattr(ufunc, method)(*values, **options)
+
     def assign(self, value: Any) -> None:
         """Overwrites the value.
 
-        A tensor of the current trace is assigned at the end of each step of the plan, anything
-        else at once.
+        A tensor, or a variable while a trace records, is assigned at the end of each step of the
+        plan, anything else at once.
 
         Raises:
             ValueError: The shape differs; the value is then unchanged.
         """
+        if isinstance(value, Variable):
+            value = value.value
         if isinstance(value, Tensor):
             value.trace.assign(self, value)
             return

@@ -58,7 +58,14 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Array:
-        return np.array(np.broadcast_to(np.asarray(self.value, np.float32), tuple(shape)))
+        value = np.asarray(self.value, np.float32)
+        try:
+            return np.array(np.broadcast_to(value, tuple(shape)))
+        except ValueError:
+            raise ValueError(
+                f"Constant expects a value that broadcasts to the weight's shape {tuple(shape)}, "
+                f"got an array of shape {value.shape}."
+            ) from None
 
     def get_config(self) -> dict[str, Any]:
         value = self.value

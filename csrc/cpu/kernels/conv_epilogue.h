@@ -109,7 +109,7 @@ WEFT_INLINE void finish_run(const ConvOutput& out, int64_t image, int64_t at, co
     // What relu and dropout let through is what the stored value is positive for: no mask is drawn again.
     const float* saved = out.saved + image * out.y_stride + at;
     const Vec scale = broadcast(dropout ? out.dropout.scale : 1.0f);
-    const auto masked = [scale](Vec v, Vec s) __attribute__((always_inline)) { return s > 0 ? v * scale : Vec{}; };
+    const auto masked = [scale](Vec v, Vec s) __attribute__((always_inline)) { return s <= 0 ? Vec{} : v * scale; };
     int64_t k = 0;
     for (; k + kChunk <= n; k += kChunk) store_chunk(y + k, map(load_chunk(x + k), load_chunk(saved + k), masked));
     if (k < n) {

@@ -53,7 +53,7 @@ WEFT_INLINE void end_conv_tile(V (&acc)[kRows][kVecs], const ConvTileArgs& args)
     for (int i = 0; i < kRows; i++) WEFT_UNROLL
     for (int j = 0; j < kVecs; j++) {
       const V saved = load_as<V>(args.saved + i * t.out_stride + vec_offset<V>(j, kPanel));
-      acc[i][j] = saved > 0 ? acc[i][j] * scale : V{};
+      acc[i][j] = saved <= 0 ? V{} : acc[i][j] * scale;
     }
   }
   WEFT_UNROLL

@@ -1,5 +1,6 @@
-// dense_grad_bias: column sums of dy, one chain of additions per column in the order of the rows, then the
-// optimizer's update if there is one. A thread's tile is a share of the columns.
+// dense_grad_bias: column sums of dy, then the optimizer's update if there is one. Additions run in the order of the
+// rows, and every 1024 of them on their own, so that sums over many rows keep their digits. A thread's tile is a
+// share of the columns.
 
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
@@ -26,14 +27,20 @@ int dense_grad_bias_tiles(const DenseGradBiasArgs& args, int threads) {
 template <int kPanels>
 void sum_panels(const DenseGradBiasArgs& args, int64_t column, float* sum) {
   constexpr int kVecs = kPanels * kPanel / kWidth;
-  Vec acc[kVecs] = {};
+  Vec total[kVecs] = {};
   for (int64_t block = 0; block < args.blocks; block++) {
     const float* dy = args.dy + block * args.block_stride + column;
-    for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride) WEFT_UNROLL
-    for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+    for (int64_t from = 0; from < args.m; from += kManyRows) {
+      Vec acc[kVecs] = {};
+      const int64_t end = smaller(args.m, from + kManyRows);
+      for (int64_t row = from; row < end; row++, dy += args.dy_stride) WEFT_UNROLL
+      for (int j = 0; j < kVecs; j++) acc[j] += load(dy + j * kWidth);
+      WEFT_UNROLL
+      for (int j = 0; j < kVecs; j++) total[j] += acc[j];
+    }
   }
   WEFT_UNROLL
-  for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, acc[j]);
+  for (int j = 0; j < kVecs; j++) store(sum + j * kWidth, total[j]);
 }
 
 // The last columns, fewer than 16: rows need not be padded here, so nothing beyond them is read.
@@ -42,8 +49,13 @@ void sum_rest(const DenseGradBiasArgs& args, int64_t column, float* sum) {
   for (int64_t c = 0; c < kPanel; c++) sum[c] = 0;
   for (int64_t block = 0; block < args.blocks; block++) {
     const float* dy = args.dy + block * args.block_stride + column;
-    for (int64_t row = 0; row < args.m; row++, dy += args.dy_stride)
-      for (int64_t c = 0; c < count; c++) sum[c] += dy[c];
+    for (int64_t from = 0; from < args.m; from += kManyRows) {
+      float part[kPanel] = {};
+      const int64_t end = smaller(args.m, from + kManyRows);
+      for (int64_t row = from; row < end; row++, dy += args.dy_stride)
+        for (int64_t c = 0; c < count; c++) part[c] += dy[c];
+      for (int64_t c = 0; c < count; c++) sum[c] += part[c];
+    }
   }
 }
 

@@ -89,7 +89,7 @@ void store_strip(const DenseGradInputArgs& args, const float* strip, Range k, Ba
         const float* saved = args.saved + at;
         transpose_block(x, kTileColumns, args.dx + at, args.dx_stride, rows,
                         [&](int64_t i, int64_t j, Vec dx) __attribute__((always_inline)) {
-                          return load(saved + i * args.dx_stride + j) > 0 ? dx * scale : Vec{};
+                          return load(saved + i * args.dx_stride + j) <= 0 ? Vec{} : dx * scale;
                         });
       } else {
         transpose_block(x, kTileColumns, args.dx + at, args.dx_stride, rows,

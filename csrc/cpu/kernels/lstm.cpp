@@ -38,8 +38,8 @@ void lstm_row(const LstmArgs& args, const Activations& act, const float* pre, fl
       store_chunk(saved + 2 * gate, g);
       store_chunk(saved + 3 * gate, o);
       store_chunk(args.cells + at * args.state_stride + j, c);
-      store_chunk(args.h_prev + at * args.state_stride + j, load_chunk(h_row + j));
     }
+    if (args.h_prev) store_chunk(args.h_prev + at * args.state_stride + j, load_chunk(h_row + j));
     if (y) store_chunk(y + j, new_h);
     store_chunk(c_row + j, c);
     store_chunk(h_row + j, args.mask ? new_h * load_chunk(args.mask + row * args.state_stride + j) : new_h);

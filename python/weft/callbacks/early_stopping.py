@@ -54,6 +54,7 @@ class EarlyStopping(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Starts afresh, so that one object may serve several fits."""
+        super().on_train_begin(logs)
         self._restart()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -57,6 +57,11 @@ class ModelCheckpoint(MonitorCallback):
             # Only now, because a method for batches makes fit run batch by batch.
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Checks the monitored name, if it is going to be used."""
+        if self.save_best_only:
+            super().on_train_begin(logs)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes note of the epoch for the file's name."""
         self._epoch = epoch

@@ -89,6 +89,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Starts afresh, so that one object may serve several fits."""
+        super().on_train_begin(logs)
         self.best = None
         self.wait = 0
         self.cooldown_counter = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -9,6 +10,10 @@ from weft.callbacks.callback import Callback, Logs
 
 # Names whose values are better when larger; losses and errors are better when smaller.
 _UP = ("acc", "accuracy", "precision", "recall", "auc", "top_k", "iou", "f1", "fbeta", "r2_score")
+_DOWN = (
+    *("loss", "error", "entropy", "mse", "mae", "rmse", "mape", "msle"),
+    *("hinge", "poisson", "divergence", "kld", "huber", "cosh"),
+)
 
 
 class MonitorCallback(Callback):
@@ -20,7 +25,7 @@ class MonitorCallback(Callback):
         min_delta: Changes that are smaller do not count.
 
     Raises:
-        ValueError: `mode` is "auto" and the name does not tell (raised when first compared).
+        ValueError: `mode` is "auto" and the name does not tell (raised when training begins).
     """
 
     def __init__(
@@ -40,6 +45,10 @@ class MonitorCallback(Callback):
         self.min_delta = abs(min_delta)
         self.best: float | None = None
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Refuses a name that does not tell what is better, before anything is trained."""
+        self._larger_is_better()
+
     def is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`."""
         if reference is None:
@@ -54,13 +63,15 @@ class MonitorCallback(Callback):
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return False
-        for metric in getattr(self.model, "metrics", ()):
-            direction = getattr(metric, "_direction", None)
-            if metric.name == name and direction is not None:
-                return bool(direction == "up")
+        metrics = {metric.name: metric for metric in getattr(self.model, "metrics", ())}
+        # The second metric of a name has a number in the logs.
+        metric = metrics.get(name) or metrics.get(re.sub(r"_\d+$", "", name))
+        direction = getattr(metric, "_direction", None)
+        if direction is not None:
+            return bool(direction == "up")
         if any(part in name for part in _UP):
             return True
-        if any(part in name for part in ("loss", "error", "entropy", "mse", "mae", "rmse")):
+        if any(part in name for part in _DOWN):
             return False
         raise ValueError(
             f"{type(self).__name__} cannot tell whether {self.monitor!r} should grow or shrink; "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weft import ops
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, checked_seed, is_number
 from weft.layers.layer import Layer
 
 Limits = tuple[float, float]
@@ -33,9 +33,7 @@ class Augmentation(Layer):
         super().__init__(**kwargs)
         if data_format not in (None, "channels_last"):
             raise ValueError(f"{self} expects data_format 'channels_last', got {data_format!r}.")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-            raise ValueError(f"{self} expects an integer or None as its seed, got {seed!r}.")
-        self.seed = None if seed is None else int(seed)
+        self.seed = checked_seed(seed, self)
 
     def check_input(self, input_shape: PartialShape) -> None:
         if len(input_shape) != 4:
@@ -79,11 +77,7 @@ class Augmentation(Layer):
     ) -> Limits:
         """Limits from Keras's forms of a factor: a number stands for (-number, number)."""
         pair = list(factor) if isinstance(factor, (tuple, list)) else [factor]
-        numbers = [
-            float(f)
-            for f in pair
-            if isinstance(f, (int, float, np.number)) and not isinstance(f, bool)
-        ]
+        numbers = [float(f) for f in pair if is_number(f)]
         if len(numbers) == len(pair) and len(pair) in (1, 2):
             inside = all(least <= f <= most for f in numbers)
             if len(pair) == 1 and inside:

@@ -10,6 +10,31 @@ import numpy as np
 PartialShape: TypeAlias = tuple[int | None, ...]  # the batch size is None
 
 
+def is_integer(value: Any) -> bool:
+    """Whether it is an int, of Python or NumPy, and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, of Python or NumPy, and no bool."""
+    return is_integer(value) or isinstance(value, (float, np.floating))
+
+
+def checked_seed(seed: Any, layer: Any) -> int | None:
+    """The seed as an int or None; ValueError for anything else."""
+    if seed is not None and not is_integer(seed):
+        raise ValueError(f"{layer} expects an integer or None as its seed, got {seed!r}.")
+    return None if seed is None else int(seed)
+
+
+def integers(value: Any, layer: Any, name: str) -> tuple[int, ...]:
+    """An integer or several as a tuple of ints; ValueError for anything else."""
+    given = value if isinstance(value, (list, tuple, np.ndarray)) else (value,)
+    if not all(is_integer(item) for item in given):
+        raise ValueError(f"{layer} expects {name} to be integers, got {value!r}.")
+    return tuple(int(item) for item in given)
+
+
 def training_position(call: Callable[..., Any]) -> int | None:
     """Where `training` stands among the arguments after the inputs: -1 by keyword, None nowhere."""
     code = getattr(getattr(call, "__func__", call), "__code__", None)
@@ -25,7 +50,12 @@ def training_position(call: Callable[..., Any]) -> int | None:
 def sample_shape(shape: Any, layer: Any) -> tuple[int, ...]:
     """The shape of one sample as ints; ValueError unless all sizes are known and positive."""
     sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    for size in sizes:
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{layer} expects an input shape of positive integers, got {sizes}.")
+    if not all(is_integer(size) and size >= 1 for size in sizes):
+        message = f"{layer} expects an input shape of positive integers, got {sizes}"
+        if None in sizes:
+            message += (
+                "; give all sizes (such as a fixed number of steps), or leave the shape out and "
+                "the model is built for its first batch"
+            )
+        raise ValueError(f"{message}.")
     return tuple(int(size) for size in sizes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft import activations, initializers, ops, regularizers
-from weft.layers.checks import PartialShape, sample_shape
+from weft.layers.checks import PartialShape, integers, sample_shape
 from weft.layers.layer import Layer
 
 
@@ -341,12 +341,10 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        sizes = (
-            (target_shape,) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
-        )
+        sizes = integers(target_shape, self, "target_shape")
         if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
             raise ValueError(f"{self} expects positive sizes and at most one -1, got {sizes}.")
-        self.target_shape = tuple(int(size) for size in sizes)
+        self.target_shape = sizes
 
     def _sizes(self, input_shape: PartialShape) -> list[int]:
         elements = math.prod(sample_shape(input_shape[1:], self))

@@ -84,14 +84,15 @@ class Embedding(Layer):
         low, high = x.min(), x.max()
         if not (low >= 0 and high < self.input_dim):
             raise ValueError(
-                f"{self} expects ids from 0 to {self.input_dim - 1}, got ids from {low:g} to "
-                f"{high:g}."
+                f"{self} expects ids from 0 to {self.input_dim - 1}, got ids from {float(low):g} "
+                f"to {float(high):g}."
             )
 
     def _as_input(self, x: Any) -> Array:
-        array = super()._as_input(x)
-        self.check_values(array)
-        return array
+        array = np.asarray(x)
+        if array.dtype.kind in "fiub":
+            self.check_values(array)  # before int64 becomes int32
+        return super()._as_input(array)
 
     def get_config(self) -> dict[str, Any]:
         return {

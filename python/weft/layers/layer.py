@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -157,13 +158,8 @@ class Layer:
         return variable
 
     def _attributes(self, wanted: type[Any]) -> Iterator[Any]:
-        """Attributes of a type, those in lists, tuples and dicts included, in order of creation."""
-        for key, value in vars(self).items():
-            if isinstance(value, wanted):
-                yield value
-            elif isinstance(value, (list, tuple, dict)) and key != "_eager_plans":
-                values = value.values() if isinstance(value, dict) else value
-                yield from (item for item in values if isinstance(item, wanted))
+        """Attributes of a type, in order of creation; lists, tuples and dicts are looked into."""
+        return _within([v for key, v in vars(self).items() if key != "_eager_plans"], wanted)
 
     def _sublayers(self) -> list[Layer]:
         """The layers that this one consists of."""
@@ -263,15 +259,8 @@ class Layer:
         """Builds the layer unless it is built; a failed build leaves no weights behind."""
         if self.built:
             return
-        before = dict(vars(self))
-        weights = list(self._weights)
-        try:
+        with undone_on_failure([self]):
             self.build(input_shape)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            self._weights[:] = weights
-            raise
         self.built = True
         self._build_shape = input_shape
 
@@ -280,6 +269,26 @@ class Layer:
 
     def check_values(self, x: Array) -> None:
         """Raises ValueError for data (N, ...) that a model with this as its first layer rejects."""
+
+    @property
+    def _checks_values(self) -> bool:
+        """Whether `check_values` looks at the data."""
+        return type(self).check_values is not Layer.check_values
+
+    def _keeps_rows_apart(self) -> bool:
+        """Whether it is known that, outside of training, no row of a batch affects another one.
+
+        It is not known of what users wrote. Layers with an `axis` work along it.
+        """
+        parts = [self, *(value for value in vars(self).values() if callable(value))]
+        axis = getattr(self, "axis", ())
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        rank = len(self._build_shape or (None, None))
+        return (
+            all(_is_own(part) for part in parts)
+            and not any(a == 0 or a <= -rank for a in axes)
+            and all(layer._keeps_rows_apart() for layer in self._sublayers())
+        )
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The layer's function, with `weft.ops`; subclasses define it.
@@ -399,6 +408,43 @@ class Layer:
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A layer from what `get_config` gave."""
         return cls(**config)
+
+
+@contextlib.contextmanager
+def undone_on_failure(layers: Iterable[Layer]) -> Iterator[None]:
+    """Takes weights back from layers that were built inside, if something failed there."""
+    before = [(layer, dict(vars(layer)), list(layer._weights)) for layer in _unbuilt(layers)]
+    try:
+        yield
+    except BaseException:
+        for layer, attributes, weights in before:
+            vars(layer).clear()
+            vars(layer).update(attributes)
+            layer._weights[:] = weights
+        raise
+
+
+def _unbuilt(layers: Iterable[Layer]) -> Iterator[Layer]:
+    for layer in layers:
+        if not layer.built:
+            yield layer
+        yield from _unbuilt(layer._sublayers())
+
+
+def _within(values: Iterable[Any], wanted: type[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, wanted):
+            yield value
+        elif isinstance(value, dict):
+            yield from _within(value.values(), wanted)
+        elif isinstance(value, (list, tuple)):
+            yield from _within(value, wanted)
+
+
+def _is_own(part: Any) -> bool:
+    """Whether a layer, or a function that it applies, is one of weft's own."""
+    definition = part if hasattr(part, "__qualname__") else type(part)
+    return str(getattr(definition, "__module__", "")).startswith("weft.")
 
 
 _SUM: dict[str, Any] = {"fn": "sum", "axes": [], "keepdims": False}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import initializers, ops, regularizers
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, is_number
 from weft.layers.layer import Layer
 from weft.ops.normalization import batch_normalization_with_moments
 
@@ -29,7 +29,7 @@ class _Affine(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(epsilon, bool) or not float(epsilon) >= 0:
+        if not is_number(epsilon) or not epsilon >= 0:
             raise ValueError(f"{self} expects epsilon of at least 0, got {epsilon!r}.")
         if constraints != (None, None):
             raise ValueError(f"{self} got a constraint, which weft does not support.")
@@ -123,7 +123,7 @@ class BatchNormalization(_Affine):
         )
         if synchronized:
             raise ValueError(f"{self} got synchronized=True, which weft does not support.")
-        if not 0 <= momentum <= 1:
+        if not is_number(momentum) or not 0 <= momentum <= 1:
             raise ValueError(f"{self} expects a momentum from 0 to 1, got {momentum!r}.")
         (self.axis,) = axis if isinstance(axis, (list, tuple)) and len(axis) == 1 else (axis,)
         if not isinstance(self.axis, (int, np.integer)):
@@ -340,7 +340,14 @@ class Normalization(Layer):
             self.count = self.add_weight((), "zeros", trainable=False, name="count")
         else:
             given = [np.asarray(v, np.float32) for v in (self.input_mean, self.input_variance)]
-            self.mean, self.variance = (np.broadcast_to(v, self._kept_sizes) for v in given)
+            try:
+                self.mean, self.variance = (np.broadcast_to(v, self._kept_sizes) for v in given)
+            except ValueError:
+                raise ValueError(
+                    f"{self} expects a mean and variance that broadcast to shape "
+                    f"{self._kept_sizes} for inputs of shape {input_shape}, got shape "
+                    f"{given[0].shape}."
+                ) from None
         self.built = True
 
     def check_input(self, input_shape: PartialShape) -> None:

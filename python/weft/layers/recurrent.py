@@ -22,8 +22,8 @@ class SimpleRNN(Recurrent):
 
     _op, _gates, _states = "simple_rnn", 1, 1
 
-    def _step(self, x: Any, states: list[Any]) -> list[Any]:
-        given = (x, self.kernel, self.bias, states[0], self.recurrent_kernel)
+    def _step(self, x: Any, states: list[Any], h: Any) -> list[Any]:
+        given = (x, self.kernel, self.bias, h, self.recurrent_kernel)
         return [self.activation(through_time.recurrent_product(*given))]
 
 
@@ -35,9 +35,14 @@ class _Gated(Recurrent):
         units: int,
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        super().__init__(units, activation, **kwargs)
+        first = (kernel_initializer, recurrent_initializer, bias_initializer)
+        super().__init__(units, activation, use_bias, *first, **kwargs)
         self.recurrent_activation = activations.get(recurrent_activation)
 
     def _activation_names(self) -> dict[str, str]:
@@ -72,10 +77,14 @@ class LSTM(_Gated):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
         unit_forget_bias: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(units, activation, recurrent_activation, use_bias=use_bias, **kwargs)
+        first = (kernel_initializer, recurrent_initializer, bias_initializer)
+        super().__init__(units, activation, recurrent_activation, use_bias, *first, **kwargs)
         self.unit_forget_bias = bool(unit_forget_bias)
 
     def _first_bias(self, shape: Any, dtype: Any = None) -> Any:
@@ -89,8 +98,8 @@ class LSTM(_Gated):
         ]
         return np.concatenate(parts)
 
-    def _step(self, x: Any, states: list[Any]) -> list[Any]:
-        given = (x, self.kernel, self.bias, states[0], self.recurrent_kernel)
+    def _step(self, x: Any, states: list[Any], h: Any) -> list[Any]:
+        given = (x, self.kernel, self.bias, h, self.recurrent_kernel)
         i, f, g, o = ops.split(through_time.recurrent_product(*given), 4, axis=1)
         gate = self.recurrent_activation
         c = gate(f) * states[1] + gate(i) * self.activation(g)
@@ -123,10 +132,15 @@ class GRU(_Gated):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        *,
         reset_after: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(units, activation, recurrent_activation, use_bias=use_bias, **kwargs)
+        first = (kernel_initializer, recurrent_initializer, bias_initializer)
+        super().__init__(units, activation, recurrent_activation, use_bias, *first, **kwargs)
         self.reset_after = bool(reset_after)
 
     def _bias_shape(self) -> tuple[int, ...]:
@@ -135,8 +149,8 @@ class GRU(_Gated):
     def _is_native(self) -> bool:
         return super()._is_native() and self.reset_after
 
-    def _step(self, x: Any, states: list[Any]) -> list[Any]:
-        h, at = states[0], 2 * self.units
+    def _step(self, x: Any, states: list[Any], h: Any) -> list[Any]:
+        at = 2 * self.units
         bias = self.bias[0] if self.bias is not None and self.reset_after else self.bias
         xz, xr, xg = ops.split(ops.dense(x, self.kernel, bias), 3, axis=1)
         gate, u = self.recurrent_activation, self.recurrent_kernel
@@ -149,7 +163,7 @@ class GRU(_Gated):
             hz, hr = ops.split(ops.matmul(h, u[:, :at]), 2, axis=1)
             z = gate(xz + hz)
             g = self.activation(xg + ops.matmul(gate(xr + hr) * h, u[:, at:]))
-        return [z * h + (1.0 - z) * g]
+        return [z * states[0] + (1.0 - z) * g]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reset_after": self.reset_after}

@@ -9,7 +9,7 @@ import numpy as np
 
 from weft import activations, initializers, ops, regularizers
 from weft.graph import Trace, Variable
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, checked_seed, is_number
 from weft.layers.layer import Layer
 from weft.ops import recurrent as through_time
 
@@ -48,14 +48,14 @@ class Recurrent(Layer):
         activity_regularizer: A penalty on the outputs.
         kernel_constraint, recurrent_constraint, bias_constraint: Not supported, must be None.
         dropout: The fraction of the inputs that training drops, the same ones in all time steps.
-        recurrent_dropout: Likewise of the hidden states before each step.
+        recurrent_dropout: Likewise of the hidden states that enter the products of each step.
         seed: Tells the dropout of two layers apart, see `Dropout`.
         return_sequences: Whether to return the hidden states of all time steps.
         return_state: Not supported, must be False: a Sequential has one output.
         go_backwards: Whether to read the sequence from its end; outputs come in that order too.
         stateful: Whether a batch begins with the states in which the one before ended, sample by
             sample; needs a fixed batch size. See `reset_state`.
-        unroll, implementation: Accepted as in Keras; they change no result.
+        unroll, implementation, use_cudnn: Accepted as in Keras; they change no result.
 
     Raises:
         ValueError: An argument cannot be used.
@@ -100,7 +100,7 @@ class Recurrent(Layer):
                 f"{self} got return_state=True, but the layers of a Sequential have one output."
             )
         for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
+            if not is_number(rate) or not 0 <= rate < 1:
                 raise ValueError(f"{self} expects {name} from 0 to below 1, got {rate!r}.")
         self.units = int(units)
         self.activation = activations.get(activation)
@@ -112,7 +112,7 @@ class Recurrent(Layer):
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.dropout, self.recurrent_dropout = float(dropout), float(recurrent_dropout)
-        self.seed = seed
+        self.seed = checked_seed(seed, self)
         self.return_sequences, self.return_state = bool(return_sequences), False
         self.go_backwards, self.stateful = bool(go_backwards), bool(stateful)
         self._kept = _Kept([])
@@ -227,7 +227,8 @@ class Recurrent(Layer):
         if training and self.recurrent_dropout:
             on_states = mask(self.recurrent_dropout, (n, self.units), 1)
         first = [state.value for state in self.states]
-        if self._is_native():
+        # The mask of the core's gru would change the h that its update gate keeps, too.
+        if self._is_native() and (on_states is None or self._op != "gru"):
             y, last = through_time._recur(
                 self._op,
                 inputs,
@@ -249,7 +250,7 @@ class Recurrent(Layer):
 
             def step(x: Any, states: list[Any]) -> list[Any]:
                 h = states[0] if on_states is None else states[0] * on_states
-                return self._step(x, [h, *states[1:]])
+                return self._step(x, states, h)
 
             y, last = through_time.unrolled(
                 inputs, first, step, self.go_backwards, self.return_sequences
@@ -265,8 +266,11 @@ class Recurrent(Layer):
     def _is_native(self) -> bool:
         return self.activation in NATIVE
 
-    def _step(self, x: Any, states: list[Any]) -> list[Any]:
-        """The states after one step, for layers that the core has no kernel for."""
+    def _step(self, x: Any, states: list[Any], h: Any) -> list[Any]:
+        """The states after one step, for layers that the core has no kernel for.
+
+        `h` is `states[0]` after recurrent dropout, for the products of the step.
+        """
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -288,7 +292,8 @@ class Recurrent(Layer):
 
 def _read_keras_2(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Keras 2's input_dim and input_length of a recurrent layer: the shape of its inputs."""
-    kwargs.pop("implementation", None)
+    for ignored in ("implementation", "use_cudnn"):
+        kwargs.pop(ignored, None)
     if "input_dim" in kwargs:
         features, steps = kwargs.pop("input_dim"), kwargs.pop("input_length", None)
         kwargs.setdefault("input_shape", (steps, features))

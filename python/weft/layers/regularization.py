@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import ops, regularizers
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, checked_seed, is_number
 from weft.layers.layer import Layer
 
 
@@ -22,7 +22,7 @@ class _Noise(Layer):
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = checked_seed(seed, self)
 
     def disturb(self, inputs: Any) -> Any:
         """What comes out in training."""
@@ -42,8 +42,7 @@ class _Noise(Layer):
 
     def _number(self, name: str, value: Any, most: float) -> float:
         """An argument from 0 to `most`."""
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if not is_number or not 0 <= value <= most:
+        if not is_number(value) or not 0 <= value <= most:
             limit = "at least 0" if most == math.inf else f"from 0 to {most:g}"
             article = "a rate" if name == "rate" else f"{name} of" if most == math.inf else name
             raise ValueError(f"{self} expects {article} {limit}, got {value!r}.")

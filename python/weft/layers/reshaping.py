@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import ops
-from weft.layers.checks import PartialShape, sample_shape
+from weft.layers.checks import PartialShape, integers, sample_shape
 from weft.layers.layer import Layer
 from weft.ops.conv import sizes_of
 
@@ -241,7 +241,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = tuple(dims)
+        self.dims = integers(dims, self, "dims")
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
                 f"{self} expects each of the axes 1 to {len(self.dims)} once, got {dims}."

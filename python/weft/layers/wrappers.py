@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft import _names, ops
+from weft.graph import Array
 from weft.layers.checks import PartialShape
 from weft.layers.layer import Layer
 from weft.layers.recurrent_base import Recurrent
@@ -21,8 +22,6 @@ class _Wrapper(Layer):
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
             raise ValueError(f"{self} expects a layer, got {layer!r}.")
-        if self._batch_shape is None:
-            self._batch_shape = layer._batch_shape
 
     @classmethod
     def from_config(
@@ -71,6 +70,8 @@ class Bidirectional(_Wrapper):
         if weights is not None:
             raise ValueError(f"{self} takes no weights; use set_weights.")
         assert isinstance(layer, Recurrent)
+        if self._batch_shape is None:
+            self._batch_shape = layer._batch_shape
         self.merge_mode = merge_mode
         self._backward_given = backward_layer is not None
         self.forward_layer = _like(layer, "forward_", layer.go_backwards)
@@ -139,6 +140,22 @@ class TimeDistributed(_Wrapper):
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.layer = layer
+
+    @property
+    def input_dtype(self) -> str:  # type: ignore[override]
+        """As of the layer inside."""
+        return self.layer.input_dtype
+
+    def check_values(self, x: Array) -> None:
+        """Raises ValueError for values that the layer inside rejects."""
+        self.layer.check_values(x)
+
+    @property
+    def _checks_values(self) -> bool:
+        return self.layer._checks_values
+
+    def _as_input(self, x: Any) -> Array:
+        return self.layer._as_input(x)
 
     def _inside(self, input_shape: PartialShape) -> PartialShape:
         if len(input_shape) < 3:

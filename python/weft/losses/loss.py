@@ -123,8 +123,8 @@ class FunctionLoss(Loss):
         return {**super().get_config(), **own, **self._arguments}
 
 
-class _Fixed(FunctionLoss):
-    """A loss of one of this module's functions, without further arguments."""
+class _OfFunction(FunctionLoss):
+    """A loss of one of this module's functions."""
 
     _function: Callable[..., Any]
 
@@ -137,6 +137,22 @@ class _Fixed(FunctionLoss):
     ) -> None:
         function = type(self)._function
         super().__init__(function, reduction, name or function.__name__, dtype, **arguments)
+
+
+class _Fixed(_OfFunction):
+    """A loss of one of this module's functions, without further arguments."""
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            raise TypeError(f"{type(self).__name__} got an unknown argument: {names}.")
+        super().__init__(reduction, name, dtype)
 
 
 class MeanSquaredError(_Fixed):
@@ -199,7 +215,7 @@ class Poisson(_Fixed):
     _function = staticmethod(functions.poisson)
 
 
-class Huber(_Fixed):
+class Huber(_OfFunction):
     """Squared for errors up to `delta`, linear beyond."""
 
     _function = staticmethod(functions.huber)
@@ -216,7 +232,7 @@ class Huber(_Fixed):
         super().__init__(reduction, name or "huber_loss", dtype, delta=float(delta))
 
 
-class CosineSimilarity(_Fixed):
+class CosineSimilarity(_OfFunction):
     """Minus the cosine of the angle between targets and predictions."""
 
     _function = staticmethod(functions.cosine_similarity)
@@ -231,7 +247,7 @@ class CosineSimilarity(_Fixed):
         super().__init__(reduction, name, dtype, axis=axis)
 
 
-class BinaryCrossentropy(_Fixed):
+class BinaryCrossentropy(_OfFunction):
     """Cross-entropy of yes-or-no predictions, targets 0 and 1.
 
     Args:
@@ -258,7 +274,7 @@ class BinaryCrossentropy(_Fixed):
         )
 
 
-class CategoricalCrossentropy(_Fixed):
+class CategoricalCrossentropy(_OfFunction):
     """Cross-entropy over classes, targets one-hot or probabilities (N, ..., C).
 
     Args:
@@ -285,7 +301,7 @@ class CategoricalCrossentropy(_Fixed):
         )
 
 
-class SparseCategoricalCrossentropy(_Fixed):
+class SparseCategoricalCrossentropy(_OfFunction):
     """Cross-entropy over classes, targets class indices (N, ...) or (N, ..., 1).
 
     Args:

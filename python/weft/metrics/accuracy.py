@@ -57,14 +57,18 @@ def _labels(y_true: Any, y_pred: Any) -> Any:
     return ops.cast(y_true, "int32")
 
 
-class Accuracy(MeanMetricWrapper):
+class _Accuracy(MeanMetricWrapper):
+    _direction = "up"
+
+
+class Accuracy(_Accuracy):
     """How often predictions equal targets."""
 
     def __init__(self, name: str | None = "accuracy", dtype: Any = None) -> None:
         super().__init__(accuracy, name, dtype)
 
 
-class BinaryAccuracy(MeanMetricWrapper):
+class BinaryAccuracy(_Accuracy):
     """How often predictions above (or not above) the threshold agree with targets 1 (or 0)."""
 
     def __init__(
@@ -73,21 +77,21 @@ class BinaryAccuracy(MeanMetricWrapper):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
-class CategoricalAccuracy(MeanMetricWrapper):
+class CategoricalAccuracy(_Accuracy):
     """How often the largest prediction is that of the class; targets one-hot."""
 
     def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(categorical_accuracy, name, dtype)
 
 
-class SparseCategoricalAccuracy(MeanMetricWrapper):
+class SparseCategoricalAccuracy(_Accuracy):
     """How often the largest prediction is that of the class; targets class indices."""
 
     def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
-class TopKCategoricalAccuracy(MeanMetricWrapper):
+class TopKCategoricalAccuracy(_Accuracy):
     """How often the class is among the k largest predictions; targets one-hot."""
 
     def __init__(
@@ -96,7 +100,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
-class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+class SparseTopKCategoricalAccuracy(_Accuracy):
     """How often the class is among the k largest predictions; targets class indices."""
 
     def __init__(

@@ -25,6 +25,8 @@ class _Confusion(Metric):
         dtype: Must be None or "float32".
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         thresholds: float | Sequence[float] | None = None,
@@ -140,6 +142,8 @@ class TruePositives(_Count):
 class FalsePositives(_Count):
     """How many predictions are positive, and wrongly so."""
 
+    _direction = "down"
+
     def _pair(self, actual: Any, positive: Any, weights: Any) -> Pair:
         return (1.0 - actual) * positive, weights
 
@@ -153,6 +157,8 @@ class TrueNegatives(_Count):
 
 class FalseNegatives(_Count):
     """How many predictions are negative, and wrongly so."""
+
+    _direction = "down"
 
     def _pair(self, actual: Any, positive: Any, weights: Any) -> Pair:
         return actual * (1.0 - positive), weights

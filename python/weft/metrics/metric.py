@@ -31,6 +31,7 @@ class Metric:
     """
 
     slots = 1  # how many pairs `record` gives
+    _direction: str | None = None  # "up" if larger is better, "down" if smaller, where known
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or _names.unique_name(_names.snake_case(type(self).__name__))

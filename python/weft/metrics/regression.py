@@ -15,6 +15,7 @@ from weft.metrics.metric import MeanMetricWrapper
 class _Fixed(MeanMetricWrapper):
     _function: Callable[..., Any]
     _default_name = ""
+    _direction = "down"
 
     def __init__(self, name: str | None = None, dtype: Any = None, **arguments: Any) -> None:
         function = type(self)._function
@@ -107,6 +108,7 @@ class CosineSimilarity(_Fixed):
 
     _function = staticmethod(_cosine)
     _default_name = "cosine_similarity"
+    _direction = "up"
 
     def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
         super().__init__(name, dtype, axis=axis)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from weft import _core, config
 from weft.callbacks import History
 from weft.graph import Array, Shape, Tensor, Trace
+from weft.layers.layer import Layer, undone_on_failure
 from weft.models import data as checks
 from weft.models.compiled import Compiled
 from weft.models.data import Data
@@ -35,6 +37,8 @@ class Compilable:
     input_dtype: Any
     stateful: bool
     trainable_variables: Any
+    _checks_values: Any
+    _keeps_rows_apart: Any
 
     def _init_training(self) -> None:
         seed = config._next_seed()
@@ -165,9 +169,11 @@ class Compilable:
             weights = checks.class_weights(y, class_weight, method)
         checks.check_lengths(Data(x, y, weights), method)
         checks.check_finite(x, method, "x")
-        x = self._build_for(x)
-        if y is not None:
-            y = checks.check_targets(y, self.output_shape, compiled.loss, method)
+        assert isinstance(self, Layer)
+        with contextlib.nullcontext() if self.built else undone_on_failure([self]):
+            x = self._build_for(x)
+            if y is not None:
+                y = checks.check_targets(y, self.output_shape, compiled.loss, method)
         return Data(x, y, weights)
 
     def _step_plan(self, mode: str, batch: int, data: Data) -> StepPlan:
@@ -179,9 +185,10 @@ class Compilable:
         )
 
     def _predict_plan(self, batch: int, sample: Shape, training: bool = False) -> StepPlan:
+        if training:  # not kept: what a layer records then may depend on its `trainable`
+            return build_predict_plan(self, batch, sample, training)
         return self._plans.get(
-            ("predict", batch, sample, training),
-            lambda: build_predict_plan(self, batch, sample, training),
+            ("predict", batch, sample), lambda: build_predict_plan(self, batch, sample)
         )
 
     def _train_runner(self, data: Data, batch: int) -> Runner:
@@ -198,7 +205,7 @@ class Compilable:
     def _test_runner(self, data: Data, batch: int, exact: bool) -> Runner:
         """A runner for evaluation; `exact` is whether somebody looks at every batch."""
         scale = 1
-        if not exact and not self.stateful and self._independent_rows(data):
+        if not exact and self._outputs_ignore_batches() and self._independent_rows(data):
             scale = max(1, ROWS_AT_ONCE // batch)
         size = min(batch * scale, len(data.x))
         return Runner(
@@ -209,6 +216,10 @@ class Compilable:
             None,
             scale,
         )
+
+    def _outputs_ignore_batches(self) -> bool:
+        """Whether outputs do not depend on which rows make up a batch."""
+        return not self.stateful and bool(self._keeps_rows_apart())
 
     def _independent_rows(self, data: Data) -> bool:
         """Whether the loss and metrics of a data set do not depend on the batch size."""

@@ -208,7 +208,9 @@ def run_outputs(
         watch: Called now and then with the number of rows that are done.
     """
     full, rest = divmod(len(x), at_once)
+    # Both plans before anything runs: a failure then leaves the states of layers alone.
     first = plan(at_once if full else rest)
+    last = plan(rest) if rest else first
     outputs = np.empty((len(x), *first.output_shape[1:]), first.output_dtype)
     part = full if watch is None else max(1, _WATCHED_ROWS // at_once)
     for begin in range(0, full, part or 1):
@@ -217,7 +219,7 @@ def run_outputs(
         if watch is not None:
             watch((begin + steps) * at_once)
     if rest:
-        plan(rest).plan.run(state, [x], None, full * at_once, 1, [outputs])
+        last.plan.run(state, [x], None, full * at_once, 1, [outputs])
     return outputs
 
 
@@ -230,13 +232,14 @@ def run_output_batches(
     progress: ProgressBar | None,
 ) -> Array:
     """As `run_outputs`, telling callbacks of every batch."""
-    steps = -(-len(x) // batch)
-    first = plan(min(batch, len(x)))
+    full, rest = divmod(len(x), batch)
+    first = plan(batch if full else rest)
+    last = plan(rest) if rest else first
     outputs = np.empty((len(x), *first.output_shape[1:]), first.output_dtype)
-    for step in range(steps):
+    for step in range(full + (rest > 0)):
         begin, end = step * batch, min((step + 1) * batch, len(x))
         callbacks.call("on_predict_batch_begin", step)
-        plan(end - begin).plan.run(state, [x], None, begin, 1, [outputs])
+        (first if step < full else last).plan.run(state, [x], None, begin, 1, [outputs])
         callbacks.call("on_predict_batch_end", step, {"outputs": outputs[begin:end]})
         if progress is not None:
             progress.advance(step + 1, {})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from weft import layers as layer_classes
 from weft.graph import Array, Tensor, Trace
 from weft.layers import InputLayer, Layer
-from weft.layers.layer import PartialShape
+from weft.layers.layer import PartialShape, undone_on_failure
 from weft.models import data as checks
 from weft.models.model import Model
 from weft.models.plans import forget_all_plans
@@ -79,7 +78,7 @@ class Sequential(Model):
             shape = self._first_shape(layer)
             shapes = [] if shape is None else [shape]
         if shapes:
-            with _undone_on_failure([layer]):
+            with undone_on_failure([layer]):
                 shapes = [*shapes, _build_layer(layer, shapes[-1])]
         self._stack.append(layer)
         self._take_shapes(shapes)
@@ -140,7 +139,7 @@ class Sequential(Model):
                 f"got shape {(None, *shape[1:])}."
             )
         shapes: list[PartialShape] = [shape]
-        with _undone_on_failure(self._stack):
+        with undone_on_failure(self._stack):
             for layer in self._stack:
                 shapes.append(_build_layer(layer, shapes[-1]))
         self._take_shapes(shapes)
@@ -159,6 +158,12 @@ class Sequential(Model):
         """Raises ValueError for inputs (N, ...) that the first layer cannot take."""
         if self._stack:
             self._stack[0].check_values(x)
+
+    @property
+    def _checks_values(self) -> bool:
+        if type(self).check_values is not Sequential.check_values:
+            return True
+        return bool(self._stack) and self._stack[0]._checks_values
 
     def check_input(self, input_shape: PartialShape) -> None:
         """Raises ValueError for a shape (None, ...) that the built model cannot take."""
@@ -228,7 +233,7 @@ class Sequential(Model):
             ValueError: A class is unknown; the message has the nearest one.
         """
         model = cls(name=config.get("name"))
-        known = {"Sequential": _Nested(custom_objects), **(custom_objects or {})}
+        known = {"Sequential": Sequential, **(custom_objects or {})}
         for entry in config["layers"]:
             model.add(layer_classes.deserialize(entry, known))
         shape = config.get("build_input_shape")
@@ -239,38 +244,7 @@ class Sequential(Model):
         return model
 
 
-class _Nested:
-    """Makes models inside of models, handing the user's classes on."""
-
-    def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
-        self._custom_objects = custom_objects
-
-    def from_config(self, config: Mapping[str, Any]) -> Sequential:
-        return Sequential.from_config(config, self._custom_objects)
-
-
 def _build_layer(layer: Layer, shape: PartialShape) -> PartialShape:
     layer._ensure_built(shape)
     layer.check_input(shape)
     return tuple(layer.compute_output_shape(shape))
-
-
-@contextlib.contextmanager
-def _undone_on_failure(layers: Iterable[Layer]) -> Iterator[None]:
-    """Takes weights back from layers that were built inside, if not all could be."""
-    before = [(layer, dict(vars(layer)), list(layer._weights)) for layer in _unbuilt(layers)]
-    try:
-        yield
-    except BaseException:
-        for layer, attributes, weights in before:
-            vars(layer).clear()
-            vars(layer).update(attributes)
-            layer._weights[:] = weights
-        raise
-
-
-def _unbuilt(layers: Iterable[Layer]) -> Iterator[Layer]:
-    for layer in layers:
-        if not layer.built:
-            yield layer
-        yield from _unbuilt(layer._sublayers())

@@ -227,7 +227,8 @@ class Trainer(Compilable):
 
         Args:
             x: Inputs (N, ...). NaN and infinity are passed through the layers, not refused.
-            batch_size: 32 by default; results do not depend on it.
+            batch_size: 32 by default; results do not depend on it, unless a layer mixes the rows
+                of a batch.
             verbose: 0 silent, 1 or "auto" a progress bar, 2 a line.
             steps: Batches to use; all by default.
             callbacks: Callbacks.
@@ -258,7 +259,7 @@ class Trainer(Compilable):
                 if progress is not None:
                     progress.advance(rows // batch, {})
 
-            rows = batch if self.stateful else ROWS_AT_ONCE
+            rows = ROWS_AT_ONCE if self._outputs_ignore_batches() else batch
             outputs = run_outputs(
                 self._test_state, x, rows, self._planner(x), watch if bar == 1 else None
             )
@@ -320,11 +321,11 @@ class Trainer(Compilable):
 
     def _run_batch_of(self, x: Any, training: bool = False) -> Array:
         x = self._build_for(checks.as_samples(x, str(self), "x"))
-        parts = len(x) > ROWS_AT_ONCE and not training and not self.stateful
-        if parts:  # so that no plan takes much memory
+        parts = len(x) > ROWS_AT_ONCE and not training
+        if parts and self._outputs_ignore_batches():  # so that no plan takes much memory
             return run_outputs(self._test_state, x, ROWS_AT_ONCE, self._planner(x))
         plan = self._predict_plan(len(x), x.shape[1:], training)
-        if not training and self.input_dtype == "float32":  # ids are looked at in each call
+        if not training and not self._checks_values:  # which are looked at in each call
             self._plans.rows[x.shape] = plan
         outputs = np.empty(plan.output_shape, plan.output_dtype)
         plan.plan.run(self._test_state, (x,), None, 0, 1, (outputs,))

@@ -11,7 +11,7 @@ from weft.ops.core import apply, shape_of
 from weft.ops.reductions import max as reduce_max
 from weft.ops.shaping import getitem, reshape
 
-_MOST_PLACES = 256  # of a window of op max_pool2d
+_MOST_PLACES = 256  # of a window of op max_pool2d, which keeps the place of the maximum in a byte
 
 
 def max_pool(
@@ -33,19 +33,33 @@ def max_pool(
 
     Returns:
         (N, OH, OW, C) or (N, OT, C).
+
+    Raises:
+        ValueError: An argument cannot be used, or a window is longer than 256 along an axis (and
+            there is more than one).
     """
-    x, attrs = (
-        shape_of(inputs),
-        _attrs("max_pool", inputs, pool_size, strides, padding, data_format),
-    )
-    window = attrs["window"]
-    if math.prod(window) > _MOST_PLACES and padding == "valid":
+    attrs = _attrs("max_pool", inputs, pool_size, strides, padding, data_format)
+    x, window = shape_of(inputs), attrs["window"]
+    if math.prod(window) <= _MOST_PLACES:
+        return _apply("max_pool2d", inputs, attrs)
+    if padding == "valid":
         sizes = [1, *x[1:-1]] if len(x) == 3 else list(x[1:-1])
         if all(w <= n < w + s for n, w, s in zip(sizes, window, attrs["strides"], strict=True)):
             places = tuple(slice(0, w) for w in window[4 - len(x) :])  # there is one window only
             axes = tuple(range(1, len(x) - 1))
             return reduce_max(getitem(inputs, (slice(None), *places)), axes, keepdims=True)
-    return _apply("max_pool2d", inputs, attrs)
+    if max(window) > _MOST_PLACES:
+        raise ValueError(
+            f"max_pool expects windows of at most {_MOST_PLACES} places along an axis, got "
+            f"pool_size {tuple(window[4 - len(x) :])}; pool twice in a row instead, by two sizes "
+            "whose product is this one."
+        )
+    # Along rows, then down columns: of equal maxima the first one counts, as in a single window.
+    (height, width), (down, across), around = window, attrs["strides"], attrs["padding"]
+    along = {"window": [1, width], "strides": [1, across], "padding": [0, 0, *around[2:]]}
+    y = _apply("max_pool2d", inputs, along)
+    attrs = {"window": [height, 1], "strides": [down, 1], "padding": [*around[:2], 0, 0]}
+    return _apply("max_pool2d", y, attrs)
 
 
 def average_pool(

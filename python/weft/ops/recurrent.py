@@ -53,18 +53,23 @@ def gru(
     recurrent_kernel: Any,
     bias: Any = None,
     initial_state: Sequence[Any] | None = None,
-    mask: Any = None,
+    mask: None = None,
     **options: Any,
 ) -> Any:
     """Gated recurrent units whose reset gate acts after the product (Keras's reset_after=True).
 
     Args:
-        inputs, initial_state, mask, **options: As of `lstm`; the state is h.
+        inputs, initial_state, **options: As of `lstm`; the state is h.
         kernel: (F, 3H), for the update and reset gates and the candidate.
         recurrent_kernel: (H, 3H).
         bias: (2, 3H), of the inputs and of the recurrence, or None.
+        mask: Not supported, must be None.
     """
-    return _recur("gru", inputs, kernel, recurrent_kernel, bias, initial_state, mask, options)[0]
+    if mask is not None:
+        raise ValueError(
+            "gru got a mask, which weft does not support; use a GRU layer with recurrent_dropout."
+        )
+    return _recur("gru", inputs, kernel, recurrent_kernel, bias, initial_state, None, options)[0]
 
 
 def simple_rnn(
@@ -99,7 +104,10 @@ def _recur(
     options: dict[str, Any],
 ) -> tuple[Any, list[Any]]:
     """The output and, where a trace records, the last states, in the order of `initial_state`."""
-    n, steps, features = shape_of(inputs)
+    shape = shape_of(inputs)
+    if len(shape) != 3:
+        raise ValueError(f"{op} expects inputs (N, T, F), got shape {shape}.")
+    n, steps, features = shape
     units = shape_of(recurrent_kernel)[0]
     rows = reshape(inputs, (n * steps, features))
     operands = [dense(rows, kernel), recurrent_kernel]
