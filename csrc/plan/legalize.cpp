@@ -123,13 +123,12 @@ void flip_kernel(Graph& graph, int i) {
   attrs.set("window", Shape(w.begin(), w.end() - 2));
   attrs.set("filters", w.back());
   graph.nodes[i].attrs = attrs;
-  ConvShape sizes{};
-  sizes.kh = 1, sizes.kw = panel_rows(w) / w[w.size() - 2], sizes.c = w[w.size() - 2], sizes.f = w.back();
+  const int64_t channels = w[w.size() - 2], taps = panel_rows(w) / channels;
   const Node like = graph.nodes[i];
   Attrs geometry;
   for (const char* name : {"strides", "dilation", "padding", "images"}) geometry.set(name, attrs.ints(name));
   const int flip = append(graph, kConv2dFlipKernel, {like.inputs[1]}, geometry, like);
-  graph.nodes[i].inputs[1] = add_output(graph, flip, {conv2d_flipped_size(sizes)}, DType::kFloat32);
+  graph.nodes[i].inputs[1] = add_output(graph, flip, {panel_size(taps * w.back(), channels)}, DType::kFloat32);
 }
 
 // The gradient of a small kernel: partial sums over runs of images, then their sum with the update.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weft import ops
-from weft.layers.checks import PartialShape, checked_seed, is_number
+from weft.layers.checks import PartialShape, checked_seed, expect_channels_last, is_number
 from weft.layers.layer import Layer
 
 Limits = tuple[float, float]
@@ -31,8 +31,7 @@ class Augmentation(Layer):
         self, seed: int | None = None, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last"):
-            raise ValueError(f"{self} expects data_format 'channels_last', got {data_format!r}.")
+        expect_channels_last(data_format, self)
         self.seed = checked_seed(seed, self)
 
     def check_input(self, input_shape: PartialShape) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from weft import activations, initializers, regularizers
 from weft.graph import Variable
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, expect_channels_last
 from weft.layers.layer import Layer
 from weft.ops.conv import conv_output_size, sizes_of
 
@@ -54,9 +52,7 @@ class BaseConv(Layer):
         if self.padding not in self._paddings:
             known = " or ".join(map(repr, self._paddings))
             raise ValueError(f"{self} expects padding {known}, got {padding!r}.")
-        if data_format not in (None, "channels_last"):
-            raise ValueError(f"{self} expects data_format 'channels_last', got {data_format!r}.")
-        self.data_format = "channels_last"
+        self.data_format = expect_channels_last(data_format, self)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{self} cannot have both strides and dilation_rate above 1, "
@@ -75,11 +71,6 @@ class BaseConv(Layer):
 
     def _prefixes(self) -> tuple[str, ...]:
         return (*self._kernels.values(), "bias")
-
-    def _positive(self, value: Any, name: str) -> int:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{self} expects a positive number of {name}, got {value!r}.")
-        return int(value)
 
     def _channels(self, input_shape: PartialShape) -> int:
         """The number of channels; ValueError for a shape that is no batch of images."""

@@ -35,6 +35,20 @@ def integers(value: Any, layer: Any, name: str) -> tuple[int, ...]:
     return tuple(int(item) for item in given)
 
 
+def positive(value: Any, layer: Any, what: str) -> int:
+    """A number of something as an int; ValueError unless it is an integer of at least 1."""
+    if not is_integer(value) or value < 1:
+        raise ValueError(f"{layer} expects a positive number of {what}, got {value!r}.")
+    return int(value)
+
+
+def expect_channels_last(data_format: Any, layer: Any) -> str:
+    """The only order in which weft computes; ValueError for another one."""
+    if data_format not in (None, "channels_last"):
+        raise ValueError(f"{layer} expects data_format 'channels_last', got {data_format!r}.")
+    return "channels_last"
+
+
 def training_position(call: Callable[..., Any]) -> int | None:
     """Where `training` stands among the arguments after the inputs: -1 by keyword, None nowhere."""
     code = getattr(getattr(call, "__func__", call), "__code__", None)

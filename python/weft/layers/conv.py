@@ -6,7 +6,7 @@ from typing import Any
 
 from weft import ops
 from weft.layers.base_conv import BaseConv
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, positive
 from weft.ops.conv import conv_transpose_size, sizes_of
 
 
@@ -36,8 +36,8 @@ class _Conv(BaseConv):
             use_bias,
             **kwargs,
         )
-        self.filters = self._positive(filters, "filters")
-        self.groups = self._positive(groups, "groups")
+        self.filters = positive(filters, self, "filters")
+        self.groups = positive(groups, self, "groups")
         if self.filters % self.groups:
             raise ValueError(
                 f"{self} expects a number of filters that is divisible by its {groups} groups, "
@@ -137,7 +137,7 @@ class _ConvTranspose(BaseConv):
             use_bias,
             **kwargs,
         )
-        self.filters = self._positive(filters, "filters")
+        self.filters = positive(filters, self, "filters")
         self.output_padding: tuple[int, ...] | None = None
         if output_padding is not None:
             self.output_padding = sizes_of(

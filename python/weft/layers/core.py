@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft import activations, initializers, ops, regularizers
-from weft.layers.checks import PartialShape, integers, sample_shape
+from weft.layers.checks import PartialShape, expect_channels_last, integers, positive, sample_shape
 from weft.layers.layer import Layer
 
 
@@ -117,11 +117,9 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if not isinstance(units, (int, np.integer)) or isinstance(units, bool) or units < 1:
-            raise ValueError(f"{self} expects a positive number of units, got {units!r}.")
         if kernel_constraint is not None or bias_constraint is not None:
             raise ValueError(f"{self} got a constraint, which weft does not support.")
-        self.units = int(units)
+        self.units = positive(units, self, "units")
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -321,8 +319,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last"):
-            raise ValueError(f"{self} expects data_format 'channels_last', got {data_format!r}.")
+        expect_channels_last(data_format, self)
 
     def call(self, inputs: Any) -> Any:
         shape = ops.shape(inputs)

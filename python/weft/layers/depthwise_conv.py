@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from weft import ops
 from weft.layers.base_conv import BaseConv
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, positive
 
 
 class _DepthwiseConv(BaseConv):
@@ -36,7 +36,7 @@ class _DepthwiseConv(BaseConv):
             use_bias,
             **kwargs,
         )
-        self.depth_multiplier = self._positive(depth_multiplier, "outputs per channel")
+        self.depth_multiplier = positive(depth_multiplier, self, "outputs per channel")
 
     def build(self, input_shape: PartialShape) -> None:
         channels = self._channels(input_shape)
@@ -120,8 +120,8 @@ class _SeparableConv(BaseConv):
             use_bias,
             **kwargs,
         )
-        self.filters = self._positive(filters, "filters")
-        self.depth_multiplier = self._positive(depth_multiplier, "outputs per channel")
+        self.filters = positive(filters, self, "filters")
+        self.depth_multiplier = positive(depth_multiplier, self, "outputs per channel")
 
     def build(self, input_shape: PartialShape) -> None:
         channels = self._channels(input_shape)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from weft import ops
-from weft.layers.checks import PartialShape
+from weft.layers.checks import PartialShape, expect_channels_last
 from weft.layers.layer import Layer
 from weft.ops.conv import conv_output_size, sizes_of
 
@@ -22,12 +22,6 @@ def _check_images(layer: Any, axes: int, input_shape: PartialShape) -> tuple[int
             f"got shape {input_shape}"
         )
     return sizes
-
-
-def _check_data_format(layer: Any, data_format: str | None) -> str:
-    if data_format not in (None, "channels_last"):
-        raise ValueError(f"{layer} expects data_format 'channels_last', got {data_format!r}.")
-    return "channels_last"
 
 
 class _Pooling(Layer):
@@ -52,7 +46,7 @@ class _Pooling(Layer):
         self.padding = padding.lower() if isinstance(padding, str) else padding
         if self.padding not in ("valid", "same"):
             raise ValueError(f"{self} expects padding 'valid' or 'same', got {padding!r}.")
-        self.data_format = _check_data_format(self, data_format)
+        self.data_format = expect_channels_last(data_format, self)
 
     def check_input(self, input_shape: PartialShape) -> None:
         self.compute_output_shape(input_shape)
@@ -134,7 +128,7 @@ class _GlobalPooling(Layer):
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.data_format = _check_data_format(self, data_format)
+        self.data_format = expect_channels_last(data_format, self)
         self.keepdims = bool(keepdims)
 
     def check_input(self, input_shape: PartialShape) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from weft import activations, initializers, ops, regularizers
 from weft.graph import Trace, Variable
-from weft.layers.checks import PartialShape, checked_seed, is_number
+from weft.layers.checks import PartialShape, checked_seed, is_number, positive
 from weft.layers.layer import Layer
 from weft.ops import recurrent as through_time
 
@@ -91,8 +91,6 @@ class Recurrent(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **_read_keras_2(kwargs))
-        if not isinstance(units, (int, np.integer)) or isinstance(units, bool) or units < 1:
-            raise ValueError(f"{self} expects a positive number of units, got {units!r}.")
         if any(c is not None for c in (kernel_constraint, recurrent_constraint, bias_constraint)):
             raise ValueError(f"{self} got a constraint, which weft does not support.")
         if return_state:
@@ -102,7 +100,7 @@ class Recurrent(Layer):
         for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
             if not is_number(rate) or not 0 <= rate < 1:
                 raise ValueError(f"{self} expects {name} from 0 to below 1, got {rate!r}.")
-        self.units = int(units)
+        self.units = positive(units, self, "units")
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import ops, regularizers
-from weft.layers.checks import PartialShape, checked_seed, is_number
+from weft.layers.checks import PartialShape, checked_seed, expect_channels_last, is_number
 from weft.layers.layer import Layer
 
 
@@ -91,8 +91,7 @@ class _SpatialDropout(Dropout):
         self, rate: float, seed: int | None = None, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(rate, None, seed, **kwargs)
-        if data_format not in (None, "channels_last"):
-            raise ValueError(f"{self} expects data_format 'channels_last', got {data_format!r}.")
+        expect_channels_last(data_format, self)
 
     def check_input(self, input_shape: PartialShape) -> None:
         if len(input_shape) != self._axes + 2:

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 
 from weft import ops
-from weft.layers.checks import PartialShape, integers, sample_shape
+from weft.layers.checks import PartialShape, expect_channels_last, integers, sample_shape
 from weft.layers.layer import Layer
 from weft.ops.conv import sizes_of
 
 Border = tuple[tuple[int, int], ...]  # sizes before and after each spatial axis
-
-
-def _expect_channels_last(layer: Layer, data_format: str | None) -> None:
-    if data_format not in (None, "channels_last"):
-        raise ValueError(f"{layer} expects data_format 'channels_last', got {data_format!r}.")
 
 
 class _Spatial(Layer):
@@ -62,7 +57,7 @@ class _Spatial(Layer):
 class _ZeroPadding(_Spatial):
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _expect_channels_last(self, data_format)
+        expect_channels_last(data_format, self)
         self._borders = self._border(padding, "padding")
         self.padding = self._borders if self._axes == 2 else self._borders[0]
 
@@ -99,7 +94,7 @@ class ZeroPadding2D(_ZeroPadding):
 class _Cropping(_Spatial):
     def __init__(self, cropping: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _expect_channels_last(self, data_format)
+        expect_channels_last(data_format, self)
         self._borders = self._border(cropping, "cropping")
         self.cropping = self._borders if self._axes == 2 else self._borders[0]
 
@@ -185,7 +180,7 @@ class UpSampling2D(_Spatial):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _expect_channels_last(self, data_format)
+        expect_channels_last(data_format, self)
         self.size = sizes_of(size, 2, self, "size")
         if str(interpolation).lower() not in ("nearest", "bilinear"):
             raise ValueError(
