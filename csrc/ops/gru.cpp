@@ -16,6 +16,8 @@ enum GradResult { kDxp, kDh, kDrec, kNow, kDirect, kSums };
 
 std::vector<ValueSpec> infer_gru(const InferContext& c) {
   c.check(c.count() >= 2 && c.shape(1).size() == 2, "expects projected inputs and a recurrent kernel");
+  // Dropout of h would have to spare the h that z keeps: layers record such steps one by one.
+  c.check(!c.attrs.flag("has_mask"), "has no mask");
   const RecurrentShape s = check_recurrent(c, kGates, kStates, {2, c.shape(1)[1]});
   const Shape state = {s.n, s.h};
   return {{recurrent_output(s)}, {state}, {state}, {{s.n, kGates * s.h}}, {{s.n * s.t, kSavedGates * saved_gate(s.h)}},
@@ -39,7 +41,6 @@ void gradient_gru(GradientContext& c) {
   const RecurrentInputs at = recurrent_inputs(c.node.attrs, kStates);
   const std::vector<ValueId>& saved = c.node.outputs;
   std::vector<ValueId> inputs = {c.dy, transposed_recurrent_kernel(c), saved[kGatesSaved], saved[kHPrev]};
-  if (at.mask >= 0) inputs.push_back(c.input(at.mask));
   const ValueId dxp = c.record("gru_grad", inputs, c.node.attrs);
   const std::vector<ValueId> results = c.graph.producer(dxp)->outputs;
   c.result[0] = dxp;
@@ -55,7 +56,6 @@ void lower_gru(LowerContext& c) {
   a.xp = c.in(0), a.u = c.in(1);
   if (at.bias >= 0) a.bias = c.in(at.bias);
   if (at.state >= 0) a.h0 = c.in(at.state);
-  if (at.mask >= 0) a.mask = c.in(at.mask);
   a.y = c.out(kY), a.last = c.out(kLast), a.h = c.out(kH), a.rec = c.out(kRec);
   if (c.node.outputs.size() > kGatesSaved) a.gates = c.out(kGatesSaved), a.h_prev = c.out(kHPrev);
   a.gate_stride = row_stride(kGates * a.shape.h), a.state_stride = row_stride(a.shape.h);
@@ -76,7 +76,6 @@ void lower_gru_grad(LowerContext& c) {
   GruGradArgs a{};
   a.shape = recurrent_shape_of_gradient(attrs, c.shape(0), c.shape(1));
   a.dy = c.in(0), a.u_t = c.in(1), a.gates = c.in(2), a.h_prev = c.in(3);
-  if (attrs.flag("has_mask")) a.mask = c.in(4);
   a.wants_state = attrs.flag("has_state");
   a.dxp = c.out(kDxp), a.dh = c.out(kDh), a.drec = c.out(kDrec), a.now = c.out(kNow), a.direct = c.out(kDirect);
   if (attrs.flag("has_bias")) a.sums = c.out(kSums);

@@ -1,7 +1,6 @@
-// gru: z, r = gate(xp + bias[0] + rec), g = cell(xp + bias[0] + r * rec) with rec = bias[1] + (h * mask) U, in the
-// order z, r, g; h = z (h * mask) + (1 - z) g. The reset gate acts after the product, Keras's reset_after=True. (Cho et
-// al., 2014; this form as in cuDNN)
-// The mask changes the h that z keeps, too: this is not Keras's recurrent_dropout, and no layer gives one.
+// gru: z, r = gate(xp + bias[0] + rec), g = cell(xp + bias[0] + r * rec) with rec = bias[1] + h U, in the order z, r,
+// g; h = z h + (1 - z) g. The reset gate acts after the product, Keras's reset_after=True. (Cho et al., 2014; this form
+// as in cuDNN)
 #pragma once
 
 #include <cstdint>
@@ -17,14 +16,13 @@ struct GruArgs {
   const float* u;     // panels (3h/16, h, 16)
   const float* bias;  // (2, 3h), stride gate_stride: of the inputs, of the recurrence; or null
   const float* h0;    // (n, h), stride state_stride, or null for zeros
-  const float* mask;  // (n, h), stride state_stride, or null
   float* y;           // (n*t, h) or (n, h), stride state_stride
   float* last;        // (n, h), stride state_stride: h after the last step
-  float* h;           // (n, h), stride state_stride: the running h * mask
+  float* h;           // (n, h), stride state_stride: the running h
   float* rec;         // (n, 3h), stride gate_stride: rec of the current step
   // What backward needs; null where nobody asks for it.
   float* gates;   // (n*t, 4*saved_gate(h)), stride saved_stride: z, r, g, and rec of g
-  float* h_prev;  // (n*t, h), stride state_stride: h * mask before each step
+  float* h_prev;  // (n*t, h), stride state_stride: h before each step
   int64_t gate_stride, state_stride, saved_stride;
   RecurrentActivations act;
 };
@@ -35,7 +33,6 @@ struct GruGradArgs {
   const float* u_t;     // panels (h/16, 3h, 16): U transposed
   const float* gates;   // as in GruArgs
   const float* h_prev;  // as in GruArgs
-  const float* mask;    // (n, h), stride state_stride, or null
   float* dxp;           // (n*t, 3h), stride gate_stride
   float* dh;            // (n, h), stride state_stride: the running gradient; that of h0 at the end if it is wanted
   float* drec;          // (n*t, 3h), stride gate_stride

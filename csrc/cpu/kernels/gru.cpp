@@ -38,7 +38,7 @@ void gru_row(const GruArgs& args, const Activations& act, const float* rec, floa
     }
     if (y) store_chunk(y + j, new_h);
     store_chunk(args.last + row * args.state_stride + j, new_h);
-    store_chunk(h_row + j, args.mask ? new_h * load_chunk(args.mask + row * args.state_stride + j) : new_h);
+    store_chunk(h_row + j, new_h);
   }
 }
 
@@ -46,7 +46,7 @@ template <class Activations>
 void run_group(const GruArgs& args, const Activations& act, const RowGroup& group) {
   const RecurrentShape& s = args.shape;
   const float* rec_bias = args.bias ? args.bias + args.gate_stride : nullptr;
-  copy_masked(args.h, args.h0, args.mask, args.state_stride, s.h, group.rows);
+  copy_masked(args.h, args.h0, nullptr, args.state_stride, s.h, group.rows);
   for (int64_t step = 0; step < s.t; step++) {
     const int64_t time = time_at(s, step);
     const bool product = step > 0 || args.h0;  // h is not zero
@@ -77,10 +77,7 @@ void gru_grad_row(const GruGradArgs& args, const Activations& act, const float* 
     const Chunk z = load_chunk(saved), r = load_chunk(saved + gate), g = load_chunk(saved + 2 * gate),
                 rec_g = load_chunk(saved + 3 * gate), before = load_chunk(args.h_prev + at * stride + j);
     Chunk dh = broadcast_chunk(0.0f);
-    if (!last) {
-      dh = load_chunk(args.dh + row * stride + j) + load_chunk(args.direct + row * stride + j);
-      if (args.mask) dh = dh * load_chunk(args.mask + row * stride + j);
-    }
+    if (!last) dh = load_chunk(args.dh + row * stride + j) + load_chunk(args.direct + row * stride + j);
     if (dy) dh = dh + load_chunk(dy + j);
     const Chunk dz = act.gate_grad(dh * (before - g), z);
     const Chunk dg = act.cell_grad(dh * (broadcast_chunk(1.0f) - z), g);
@@ -126,8 +123,7 @@ void run_group(const GruGradArgs& args, const Activations& act, const RowGroup& 
   if (!args.wants_state) return;
   for (int64_t row = group.rows.begin; row < group.rows.end; row++) {
     for (int64_t j = row * args.state_stride; j < row * args.state_stride + s.h; j += kChunk) {
-      const Chunk dh = load_chunk(args.dh + j) + load_chunk(args.direct + j);
-      store_chunk(args.dh + j, args.mask ? dh * load_chunk(args.mask + j) : dh);
+      store_chunk(args.dh + j, load_chunk(args.dh + j) + load_chunk(args.direct + j));
     }
   }
 }

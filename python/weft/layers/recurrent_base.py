@@ -225,7 +225,7 @@ class Recurrent(Layer):
         if training and self.recurrent_dropout:
             on_states = mask(self.recurrent_dropout, (n, self.units), 1)
         first = [state.value for state in self.states]
-        # The mask of the core's gru would change the h that its update gate keeps, too.
+        # The core's gru has no mask.
         if self._is_native() and (on_states is None or self._op != "gru"):
             y, last = through_time._recur(
                 self._op,
