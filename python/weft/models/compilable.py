@@ -16,7 +16,13 @@ from weft.models.data import Data
 from weft.models.loops import Runner
 from weft.models.plans import PlanCache, StepPlan, build_predict_plan, build_step_plan, step_key
 
-ROWS_AT_ONCE = 256  # of predict and evaluate, where results do not depend on it
+_EVALUATE_ROWS = 256  # at once, where results do not depend on it
+_PREDICT_ROWS_PER_THREAD = 48  # at once: few enough that a convnet's activations stay in its cache
+
+
+def rows_at_once() -> int:
+    """How many rows `predict` takes at once, where results do not depend on it."""
+    return _PREDICT_ROWS_PER_THREAD * max(config.get_num_threads(), 2)
 
 
 class Compilable:
@@ -206,7 +212,7 @@ class Compilable:
         """A runner for evaluation; `exact` is whether somebody looks at every batch."""
         scale = 1
         if not exact and self._outputs_ignore_batches() and self._independent_rows(data):
-            scale = max(1, ROWS_AT_ONCE // batch)
+            scale = max(1, _EVALUATE_ROWS // batch)
         size = min(batch * scale, len(data.x))
         return Runner(
             self._test_state,

@@ -12,7 +12,7 @@ from weft import _core
 from weft.callbacks import Callback, CallbackList, History, ProgressBar, TerminateOnNaN
 from weft.graph import Array
 from weft.models import data as checks
-from weft.models.compilable import ROWS_AT_ONCE, Compilable
+from weft.models.compilable import Compilable, rows_at_once
 from weft.models.data import Data
 from weft.models.loops import (
     NonFiniteLossError,
@@ -259,7 +259,7 @@ class Trainer(Compilable):
                 if progress is not None:
                     progress.advance(rows // batch, {})
 
-            rows = ROWS_AT_ONCE if self._outputs_ignore_batches() else batch
+            rows = rows_at_once() if self._outputs_ignore_batches() else batch
             outputs = run_outputs(
                 self._test_state, x, rows, self._planner(x), watch if bar == 1 else None
             )
@@ -321,9 +321,10 @@ class Trainer(Compilable):
 
     def _run_batch_of(self, x: Any, training: bool = False) -> Array:
         x = self._build_for(checks.as_samples(x, str(self), "x"))
-        parts = len(x) > ROWS_AT_ONCE and not training
+        rows = rows_at_once()
+        parts = len(x) > rows and not training
         if parts and self._outputs_ignore_batches():  # so that no plan takes much memory
-            return run_outputs(self._test_state, x, ROWS_AT_ONCE, self._planner(x))
+            return run_outputs(self._test_state, x, rows, self._planner(x))
         plan = self._predict_plan(len(x), x.shape[1:], training)
         if not training and not self._checks_values:  # which are looked at in each call
             self._plans.rows[x.shape] = plan
