@@ -5,7 +5,6 @@
 
 #include "bindings/bindings.h"
 #include "core/check.h"
-#include "cpu/cpu_device.h"
 #include "ops/specs.h"
 
 namespace weft {
@@ -41,7 +40,7 @@ DType value_dtype(const std::string& name) {
 }
 
 std::shared_ptr<Variable> make_variable(const FloatArray& value, const std::string& name) {
-  auto variable = std::make_shared<Variable>(cpu_device(), shape_of(value), name);
+  auto variable = std::make_shared<Variable>(current_device(), shape_of(value), name);
   variable->write(value.data());
   return variable;
 }
@@ -107,6 +106,7 @@ void bind_graph(py::module_& m) {
       .def(py::init(&make_variable), py::arg("value"), py::arg("name") = "")
       .def_property_readonly("shape", [](const Variable& v) { return py::tuple(py::cast(v.shape())); })
       .def_property_readonly("dtype", [](const Variable&) { return "float32"; })
+      .def_property_readonly("device", [](const Variable& v) { return std::string(v.device().name()); })
       .def_readwrite("name", &Variable::name)
       .def("numpy", &read_variable)
       .def("assign", &assign_variable, py::arg("value"));

@@ -6,7 +6,6 @@
 
 #include "bindings/bindings.h"
 #include "core/check.h"
-#include "cpu/cpu_device.h"
 
 namespace weft {
 
@@ -66,7 +65,12 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     }
     if (order && rows_available >= 0) check(rows == rows_available, "inputs must have the same number of rows");
     rows_available = rows;
-    request.inputs.push_back({const_cast<void*>(array.data()), dtype_of(array)});
+    // The rows of these steps, unless the order may name any.
+    const int64_t bytes = array.nbytes(), row = rows > 0 ? bytes / rows : 0;
+    const int64_t first = order || !is_batch(value) ? 0 : start;
+    const int64_t read = order || !is_batch(value) ? bytes : (end - start) * row;
+    char* const data = static_cast<char*>(const_cast<void*>(array.data()));
+    request.inputs.push_back({data + first * row, dtype_of(array), read, first * row});
     held.arrays.push_back(array);
   }
   if (order && rows_available >= 0) {
@@ -82,17 +86,21 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     check(dtype_of(array) == value.dtype, "output ", i, " must be ", dtype_name(value.dtype));
     const int64_t rows = check_rows("output", i, value, array);
     char* data = static_cast<char*>(array.mutable_data());
+    int64_t bytes = array.nbytes(), skip = 0;
     if (is_batch(value)) {
       check(end <= rows, "the steps give ", end, " rows, output ", i, " has ", rows);
+      const int64_t row = rows > 0 ? bytes / rows : 0;
+      data += skip = start * row;
+      bytes = (end - start) * row;
     } else {
       // Not a batch: stored whole, wherever the step stands in the epoch.
       check(steps <= 1, "output ", i, " of shape ", value.shape, " can be stored by one step only");
       const int64_t row_size = value.shape.size() < 2 ? 1 : row_layout(value.shape).row_size;
       check(value.shape.empty() || rows >= value.shape[0], "output ", i, " must have ", value.shape, ", got ", rows,
             " rows");
-      data -= start * row_size * 4;
+      skip = start * row_size * 4;
     }
-    request.outputs.push_back({data, value.dtype});
+    request.outputs.push_back({data, value.dtype, bytes, skip});
     held.arrays.push_back(array);
   }
   return held;
@@ -115,6 +123,19 @@ int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std:
   }
   if (interrupted) throw py::error_already_set();
   return completed;
+}
+
+// That of the graph's variables, who must all be in one place; the current one if it has none.
+Device& device_of(const Graph& graph) {
+  Device* device = nullptr;
+  for (const Value& value : graph.values) {
+    if (value.source != Value::Source::kVariable) continue;
+    Device* const own = &value.variable->device();
+    check(!device || device == own, "'", value.variable->name, "' is on ", own->name(), ", other variables are on ",
+          device ? device->name() : "");
+    device = own;
+  }
+  return device ? *device : current_device();
 }
 
 py::list describe(const Plan& plan) {
@@ -160,7 +181,7 @@ void bind_plan(py::module_& m) {
 
   py::class_<Plan>(m, "Plan")
       .def(py::init([](const Graph& graph, std::vector<ValueId> outputs, bool fuse) {
-             return std::make_unique<Plan>(cpu_device(), graph, std::move(outputs), fuse);
+             return std::make_unique<Plan>(device_of(graph), graph, std::move(outputs), fuse);
            }),
            py::arg("graph"), py::arg("outputs") = std::vector<ValueId>{}, py::arg("fuse") = true)
       .def("run", &run, py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"), py::arg("steps"),

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/step_state.h"
 #include "ops/kernel_table.h"
 
 namespace weft {
@@ -15,6 +16,7 @@ struct Step {
   std::shared_ptr<const void> call;  // a kernel and its argument struct
   void (*run)(const void* call, int tile, int n_tiles) = nullptr;
   int n_tiles = 1;
+  bool changes_state = false;  // writes to variables, sums or results: not to be run once the step is given up
 };
 
 template <class Args>
@@ -68,15 +70,19 @@ struct Phase {
   }
 };
 
-// A program is run phase by phase, again and again. `next_step` is called between two rounds (by one
-// thread, all others waiting) and says whether to go on; `should_stop` between two phases.
+// A program is run phase by phase, step after step; between two steps the state advances. A kernel that sets
+// state->abort_step ends the run at the end of its phase; this step then counts for nothing.
 struct Program {
   std::vector<Phase> phases;
-  double work = 0;  // rough nanoseconds of one round that other threads could share, to decide on waking them
-  std::function<bool()> next_step;
-  std::function<bool()> should_stop;
-  // Called now and then by the thread that called Device::run; true cancels at the end of the round.
+  double work = 0;             // rough nanoseconds of one step that other threads could share, to decide on waking them
+  StepState* state = nullptr;  // in the device's memory
+  int64_t batch = 1;           // rows of a step
+  bool updates = false;        // whether a step is an update of the optimizer
+  int64_t steps = 1;
+  // Called now and then by the thread that called Device::run; true cancels at the end of the step.
   std::function<bool()> poll;
+  // What the device has made of the phases, kept from run to run.
+  mutable std::shared_ptr<void> compiled;
 };
 
 class Device {
@@ -89,7 +95,10 @@ class Device {
   virtual void copy_out(void* to_host, const void* from, size_t bytes) = 0;
   virtual const KernelTable& kernels() const = 0;
   virtual int threads() const = 0;  // how many tiles can run at a time
+  virtual bool uses_host_memory() const = 0;
+  // Runs program.steps steps, or fewer where one is given up or the run is cancelled.
   virtual void run(const Program& program) = 0;
+  virtual void synchronize() = 0;  // waits for kernels that were started outside of run
 };
 
 // Memory of a device, released with its owner.

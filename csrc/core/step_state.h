@@ -18,4 +18,11 @@ struct StepState {
   double sums[kMaxAccumulators];  // running sums of the epoch: (weighted sum, sum of weights) pairs
 };
 
+// What happens between two steps of a plan: to the next batch, with fresh random numbers.
+static constexpr void advance(StepState& state, int64_t batch, bool updates) {
+  state.row += batch;
+  state.draw++;
+  if (updates) state.iteration++;
+}
+
 }  // namespace weft

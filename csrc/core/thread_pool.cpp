@@ -50,14 +50,14 @@ class Poll {
 void run_serially(const Program& program) {
   FlushDenormals flush;
   Poll poll(&program);
-  bool cancelled = false;
-  do {
+  for (int64_t step = 0; step < program.steps; ++step) {
     for (const Phase& phase : program.phases) {
       phase.run_all();
-      if (program.should_stop && program.should_stop()) return;
+      if (program.state->abort_step) return;
     }
-    cancelled = poll.cancelled();
-  } while (program.next_step() && !cancelled);
+    advance(*program.state, program.batch, program.updates);
+    if (poll.cancelled()) return;
+  }
 }
 
 ThreadPool::ThreadPool(int threads) : threads_(threads), shares_(threads) {
@@ -74,7 +74,9 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::run(const Program& program) {
   std::lock_guard lock(run_mutex_);
   FlushDenormals flush;
+  if (program.steps <= 0) return;
   program_ = &program;
+  steps_left_ = program.steps;
   cancelled_.store(false, std::memory_order_relaxed);
   busy_.store(true, std::memory_order_relaxed);
   open_phase(0);
@@ -151,10 +153,11 @@ void ThreadPool::open_phase(int index) {
 // Called by the thread that finished the last tile: nobody else holds a tile, all others are waiting.
 void ThreadPool::finish_phase() {
   for (int next = phase_index_;;) {
-    if (program_->should_stop && program_->should_stop()) break;
+    if (program_->state->abort_step) break;
     if (++next == static_cast<int>(program_->phases.size())) {
       next = 0;
-      if (!program_->next_step() || cancelled_.load(std::memory_order_relaxed)) break;
+      advance(*program_->state, program_->batch, program_->updates);
+      if (--steps_left_ == 0 || cancelled_.load(std::memory_order_relaxed)) break;
     }
     if (!program_->phases[next].serial) return open_phase(next);
     program_->phases[next].run_all();

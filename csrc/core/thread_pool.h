@@ -41,8 +41,9 @@ class ThreadPool {
   std::vector<Share> shares_;
   alignas(64) std::atomic<uint64_t> phase_{0};  // counts phases over the pool's life
   alignas(64) std::atomic<int> tiles_left_{0};
-  const Program* program_ = nullptr;  // these two change only while no tile is claimed
+  const Program* program_ = nullptr;  // these three change only while no tile is claimed
   int phase_index_ = 0;
+  int64_t steps_left_ = 0;
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<bool> cancelled_{false};
   std::atomic<uint32_t> wake_{0};

@@ -17,7 +17,9 @@ class CpuDevice final : public Device {
   void copy_out(void* to_host, const void* from, size_t bytes) override;
   const KernelTable& kernels() const override;
   int threads() const override;
+  bool uses_host_memory() const override { return true; }
   void run(const Program& program) override;
+  void synchronize() override {}
 };
 
 CpuDevice& cpu_device();

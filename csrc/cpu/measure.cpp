@@ -33,22 +33,20 @@ void add_phase(Program& program, const Kernel<Args>& kernel, const Args& args, i
   phase.distribute(threads);
 }
 
-// Seconds of one round of the program.
+// Seconds of one step of the program.
 double time_program(Program& program, int threads, double seconds) {
-  int64_t calls = 0;
-  Clock::time_point begin = Clock::now();
-  double elapsed = 0;
-  program.next_step = [&] {
-    if (++calls == 3) begin = Clock::now();  // the first calls warm the caches
-    elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
-    return calls < 4 || elapsed < seconds;
+  StepState state{};
+  program.state = &state;
+  ThreadPool pool(threads);
+  const auto time = [&](int64_t steps) {
+    program.steps = steps;
+    const auto begin = Clock::now();
+    threads == 1 ? run_serially(program) : pool.run(program);
+    return std::chrono::duration<double>(Clock::now() - begin).count() / static_cast<double>(steps);
   };
-  if (threads == 1) {
-    run_serially(program);
-  } else {
-    ThreadPool(threads).run(program);
-  }
-  return elapsed / static_cast<double>(calls - 3);
+  time(2);  // warms the caches
+  const double rough = time(2);
+  return time(static_cast<int64_t>(seconds / rough) + 1);
 }
 
 template <class Args>

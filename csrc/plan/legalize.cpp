@@ -216,24 +216,22 @@ class UpdateScalars {
 
 }  // namespace
 
-void add_loads(Graph& graph, Bindings& bindings) {
-  bindings.inputs.resize(graph.inputs.size());
+void add_loads(Graph& graph, const Bindings& bindings) {
   Node like;
   like.order = -1;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const ValueId v = graph.inputs[i];
     like.layer = graph.value(v).name.empty() ? concat("input ", i) : graph.value(v).name;
     const int node = append(graph, kLoadBatch, {},
-                            {{"binding", address(&bindings.inputs[i])}, {"order", address(&bindings.order)}}, like);
+                            {{"binding", address(&bindings.inputs[i])}, {"order", address(bindings.order)}}, like);
     graph.nodes[node].outputs = {v};
     graph.values[v].source = Value::Source::kNode;
     graph.values[v].producer = node;
   }
 }
 
-void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindings) {
+void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings) {
   // Stores are nodes of the graph from here on.
-  bindings.outputs.resize(outputs.size());
   Node like;
   like.layer = "output";
   like.order = static_cast<int>(graph.nodes.size());

@@ -8,12 +8,14 @@
 
 namespace weft {
 
-// The addresses that loads and stores read at run time.
+// Where loads and stores find, at run time, the arrays that a user feeds and receives: addresses in the
+// device's memory.
 struct Bindings {
-  std::vector<Binding> inputs, outputs;
-  const int32_t* order = nullptr;
-  int64_t end = 0;       // rows of the order
-  BatchRows batch = {};  // of the largest input
+  Binding* inputs;        // as many as the graph has
+  Binding* outputs;       // as many as the plan has
+  const int32_t** order;  // the rows of the epoch, or null
+  int64_t* end;           // rows of the order
+  const StepState* state;
 };
 
 // Removes nodes that reach neither an output nor an effect.
@@ -26,16 +28,17 @@ void fold_constants(Graph& graph);
 void settle_layouts(Graph& graph);
 
 // Puts a load in front of every input that is used.
-void add_loads(Graph& graph, Bindings& bindings);
+void add_loads(Graph& graph, const Bindings& bindings);
 
 // Joins ops that one kernel can do together: see docs/architecture.md for the list.
 void fuse(Graph& graph, const std::vector<ValueId>& outputs);
 
-// Lets the largest kernel gradient, or product, of a step fetch the rows of the next batch.
-void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& state);
+// Lets the largest kernel gradient, or product, of a step fetch the rows of the next batch, which it finds
+// in `batch`.
+void prefetch_next_batch(Graph& graph, const Bindings& bindings, BatchRows& batch);
 
 // Makes every node one kernel call: stores, layouts, reshapes, transposes.
-void legalize(Graph& graph, const std::vector<ValueId>& outputs, Bindings& bindings);
+void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings);
 
 // Phase of every node (-1 for removed nodes and aliases): as early as data and variables allow.
 std::vector<int> schedule(const Graph& graph);

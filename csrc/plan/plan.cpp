@@ -15,7 +15,10 @@ namespace weft {
 static constexpr double kSerialPhaseNanoseconds = 1500;
 
 Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, bool fuse_ops)
-    : device_(device), graph_(graph), outputs_(std::move(outputs)) {
+    : device_(device),
+      graph_(graph),
+      outputs_(std::move(outputs)),
+      run_memory_(device, graph_.inputs.size(), outputs_.size()) {
   for (ValueId v : graph_.inputs) input_values_.push_back(graph_.value(v));
   for (ValueId v : outputs_) output_values_.push_back(graph_.value(v));
   if (!input_values_.empty() && !input_values_[0].shape.empty()) batch_ = input_values_[0].shape[0];
@@ -23,13 +26,13 @@ Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, boo
   remove_dead(graph_, outputs_);
   settle_layouts(graph_);
   fold_constants(graph_);
-  add_loads(graph_, bindings_);
+  add_loads(graph_, run_memory_.bindings());
   remove_dead(graph_, outputs_);
   if (fuse_ops) {
     fuse(graph_, outputs_);
-    prefetch_next_batch(graph_, bindings_, state_);
+    if (device_.uses_host_memory()) prefetch_next_batch(graph_, run_memory_.bindings(), next_batch_);
   }
-  legalize(graph_, outputs_, bindings_);
+  legalize(graph_, outputs_, run_memory_.bindings());
   for (const Node& node : graph_.nodes) updates_ = updates_ || (!node.removed && node.op == &kUpdateScalars);
 
   phase_of_node_ = schedule(graph_);
@@ -85,8 +88,10 @@ void Plan::lower() {
     if (node.removed || node.op->is_alias) continue;
     check(node.op->lower != nullptr, "internal error: '", node.op->name, "' was not lowered");
     LowerContext context{
-        graph_, node, device_.kernels(), threads, &state_, [this](ValueId v) { return address_of(v); }, {}, 0, 0};
+        graph_, node, device_.kernels(), threads, run_memory_.state(), [this](ValueId v) { return address_of(v); }, {},
+        0,      0};
     node.op->lower(context);
+    context.step.changes_state = node.op->has_effect || node.attrs.has("rule");
     program_.phases[phase_of_node_[i]].steps.push_back(context.step);
     phase_work[phase_of_node_[i]] += context.work;
     step_nodes_[phase_of_node_[i]].push_back({static_cast<int>(i), context.flops});
@@ -96,44 +101,38 @@ void Plan::lower() {
     program_.phases[p].serial = phase_work[p] < kSerialPhaseNanoseconds || program_.phases[p].tiles.size() == 1;
     if (!program_.phases[p].serial) program_.work += phase_work[p];  // what other threads could take over
   }
+  program_.state = run_memory_.state();
+  program_.batch = batch_;
+  program_.updates = updates_;
+  program_.compiled = nullptr;
   lowered_for_threads_ = threads;
 }
 
 void Plan::bind(const Request& request) {
-  check(request.inputs.size() == bindings_.inputs.size(), "the plan takes ", bindings_.inputs.size(), " inputs, got ",
+  check(request.inputs.size() == input_values_.size(), "the plan takes ", input_values_.size(), " inputs, got ",
         request.inputs.size());
-  check(request.outputs.size() == bindings_.outputs.size(), "the plan gives ", bindings_.outputs.size(),
-        " outputs, got ", request.outputs.size());
+  check(request.outputs.size() == outputs_.size(), "the plan gives ", outputs_.size(), " outputs, got ",
+        request.outputs.size());
   if (device_.threads() != lowered_for_threads_) lower();
-  // In place: the kernels hold the addresses of these.
-  std::copy(request.inputs.begin(), request.inputs.end(), bindings_.inputs.begin());
-  std::copy(request.outputs.begin(), request.outputs.end(), bindings_.outputs.begin());
-  bindings_.order = request.order;
-  bindings_.end = request.start + request.steps * batch_;
-  state_ = *request.state;
-  state_.row = request.start;
-  state_.abort_step = 0;
+  StepState state = *request.state;
+  state.row = request.start;
+  state.abort_step = 0;
+  run_memory_.bind(state, request.inputs, request.outputs, request.order, request.start + request.steps * batch_);
 }
 
 int64_t Plan::run(const Request& request) {
   std::lock_guard lock(mutex_);
   bind(request);
   if (request.steps <= 0) return 0;
-  int64_t completed = 0;
   if (program_.phases.empty()) return request.steps;
-  program_.should_stop = [this] { return state_.abort_step != 0; };
+  program_.steps = request.steps;
   program_.poll = request.poll;
-  program_.next_step = [&] {
-    ++completed;
-    state_.row += batch_;
-    ++state_.draw;
-    if (updates_) ++state_.iteration;
-    return completed < request.steps;
-  };
   device_.run(program_);
-  state_.row = 0;
-  *request.state = state_;
-  return completed;
+  run_memory_.read_outputs(request.outputs);
+  *request.state = run_memory_.read_state();
+  const int64_t rows = request.state->row - request.start;
+  request.state->row = 0;
+  return rows / batch_;
 }
 
 std::string Plan::find_nonfinite(const Request& request) {
@@ -156,6 +155,7 @@ std::string Plan::find_nonfinite(const Request& request) {
       if (node.op->has_effect || node.attrs.has("rule")) continue;
       for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile)
         phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
+      device_.synchronize();
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
         if (!read[out] || value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
@@ -185,6 +185,7 @@ std::vector<double> Plan::profile(const Request& request, int repeats) {
       for (const Step& step : phase.steps) {
         const auto begin = Clock::now();
         for (int tile = 0; tile < step.n_tiles; ++tile) step.run(step.call.get(), tile, step.n_tiles);
+        device_.synchronize();
         if (index == seconds.size()) seconds.emplace_back();
         seconds[index++].push_back(std::chrono::duration<double>(Clock::now() - begin).count());
       }

@@ -12,6 +12,7 @@
 #include "core/step_state.h"
 #include "plan/graph.h"
 #include "plan/passes.h"
+#include "plan/run_memory.h"
 
 namespace weft {
 
@@ -39,8 +40,8 @@ class Plan {
 
   struct Request {
     StepState* state;
-    std::vector<Binding> inputs, outputs;
-    const int32_t* order;
+    std::vector<HostArray> inputs, outputs;
+    const int32_t* order;  // (start + steps*batch or more) rows of the inputs, or null
     int64_t start, steps;
     std::function<bool()> poll;  // true cancels after the current step
   };
@@ -73,8 +74,8 @@ class Plan {
   MemoryPlan memory_;
   std::unique_ptr<Buffer> arena_, constants_;
   std::vector<int64_t> constant_offset_;
-  Bindings bindings_;
-  StepState state_{};
+  RunMemory run_memory_;
+  BatchRows next_batch_{};  // see prefetch_next_batch
   Program program_;
   // The node and the numbers behind each step of each phase.
   struct StepNode {

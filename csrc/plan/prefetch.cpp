@@ -5,7 +5,7 @@
 
 namespace weft {
 
-void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& state) {
+void prefetch_next_batch(Graph& graph, const Bindings& bindings, BatchRows& rows) {
   int kernel = -1, product = -1;
   int64_t largest_kernel = 0, largest_product = 0, largest_batch = 0;
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
@@ -16,12 +16,12 @@ void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& stat
       const int64_t size = element_count(batch.shape);
       if (batch.shape.size() < 2 || size <= largest_batch) continue;
       largest_batch = size;
-      bindings.batch = {&bindings.inputs[batch.input_index],
-                        &bindings.order,
-                        &bindings.end,
-                        &state,
-                        batch.shape[0],
-                        size / batch.shape[0]};
+      rows = {&bindings.inputs[batch.input_index],
+              bindings.order,
+              bindings.end,
+              bindings.state,
+              batch.shape[0],
+              size / batch.shape[0]};
     }
     if (node.op == &kDense) {
       const int64_t size = element_count(graph.shape(node.inputs[1]));
@@ -34,7 +34,7 @@ void prefetch_next_batch(Graph& graph, Bindings& bindings, const StepState& stat
   }
   if (kernel < 0) kernel = product;
   if (kernel < 0 || largest_batch == 0) return;
-  graph.nodes[kernel].attrs.set("prefetch", static_cast<int64_t>(reinterpret_cast<intptr_t>(&bindings.batch)));
+  graph.nodes[kernel].attrs.set("prefetch", static_cast<int64_t>(reinterpret_cast<intptr_t>(&rows)));
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include "cpu/kernels/strided.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/vector_math.h"
+#include "ops/binary_functions.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -60,41 +61,6 @@ struct Result {
   }
 };
 
-WEFT_INLINE Vec one_if(IntVec mask) { return (Vec)(mask & (IntVec)broadcast(1.0f)); }
-
-WEFT_INLINE Vec add(Vec a, Vec b) { return a + b; }
-WEFT_INLINE Vec subtract(Vec a, Vec b) { return a - b; }
-WEFT_INLINE Vec multiply(Vec a, Vec b) { return a * b; }
-WEFT_INLINE Vec divide(Vec a, Vec b) { return a / b; }
-WEFT_INLINE Vec maximum(Vec a, Vec b) { return Maximum{}(a, b); }
-WEFT_INLINE Vec minimum(Vec a, Vec b) { return Minimum{}(a, b); }
-WEFT_INLINE Vec equal(Vec a, Vec b) { return one_if(a == b); }
-WEFT_INLINE Vec not_equal(Vec a, Vec b) { return one_if(a != b); }
-WEFT_INLINE Vec less(Vec a, Vec b) { return one_if(a < b); }
-WEFT_INLINE Vec less_equal(Vec a, Vec b) { return one_if(a <= b); }
-WEFT_INLINE Vec greater(Vec a, Vec b) { return one_if(a > b); }
-WEFT_INLINE Vec greater_equal(Vec a, Vec b) { return one_if(a >= b); }
-WEFT_INLINE Vec logical_and(Vec a, Vec b) { return one_if((a != 0.0f) & (b != 0.0f)); }
-WEFT_INLINE Vec logical_or(Vec a, Vec b) { return one_if((a != 0.0f) | (b != 0.0f)); }
-
-// As NumPy: the remainder has the sign of b, and the quotient matches it. fmod is exact for any quotient,
-// which no short vector formula is.
-float modulo(float a, float b) {
-  float rest = __builtin_fmodf(a, b);
-  if (rest == 0.0f) return __builtin_copysignf(0.0f, b);
-  return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;  // NaN stays NaN
-}
-float floor_divide(float a, float b) {
-  if (b == 0.0f) return a / b;
-  const float rest = __builtin_fmodf(a, b);
-  float quotient = (a - rest) / b;
-  if (rest != 0.0f && (rest < 0.0f) != (b < 0.0f)) quotient -= 1.0f;
-  if (quotient == 0.0f) return __builtin_copysignf(0.0f, a / b);
-  // The quotient is a whole number but for its own rounding, which may have gone below.
-  const float whole = __builtin_floorf(quotient);
-  return quotient - whole > 0.5f ? whole + 1.0f : whole;
-}
-
 // n is a multiple of 16.
 template <Vec (*function)(Vec, Vec)>
 void each(const float* a, const float* b, float* y, int64_t n) {
@@ -108,43 +74,14 @@ void each_scalar(const float* a, const float* b, float* y, int64_t n) {
 using BlockFunction = void (*)(const float* a, const float* b, float* y, int64_t n);
 
 BlockFunction block_function(BinaryFn fn) {
-  switch (fn) {
-    case BinaryFn::kAdd:
-      return each<add>;
-    case BinaryFn::kSubtract:
-      return each<subtract>;
-    case BinaryFn::kMultiply:
-      return each<multiply>;
-    case BinaryFn::kDivide:
-      return each<divide>;
-    case BinaryFn::kMaximum:
-      return each<maximum>;
-    case BinaryFn::kMinimum:
-      return each<minimum>;
-    case BinaryFn::kPower:
-      return each<pow>;
-    case BinaryFn::kFloorDivide:
-      return each_scalar<floor_divide>;
-    case BinaryFn::kMod:
-      return each_scalar<modulo>;
-    case BinaryFn::kEqual:
-      return each<equal>;
-    case BinaryFn::kNotEqual:
-      return each<not_equal>;
-    case BinaryFn::kLess:
-      return each<less>;
-    case BinaryFn::kLessEqual:
-      return each<less_equal>;
-    case BinaryFn::kGreater:
-      return each<greater>;
-    case BinaryFn::kGreaterEqual:
-      return each<greater_equal>;
-    case BinaryFn::kLogicalAnd:
-      return each<logical_and>;
-    case BinaryFn::kLogicalOr:
-      return each<logical_or>;
-  }
-  return each<add>;
+  BlockFunction chosen = nullptr;
+  with_function(fn, [&](auto function) {
+    if constexpr (function.of_lanes)
+      chosen = each<function.value>;
+    else
+      chosen = each_scalar<function.value>;
+  });
+  return chosen;
 }
 
 int binary_tiles(const BinaryArgs& args, int threads) {

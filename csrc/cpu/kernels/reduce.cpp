@@ -144,16 +144,6 @@ WEFT_INLINE void reduce_across(const float* x, const Reduced& reduced, float* y,
   }
 }
 
-template <int operands>
-WEFT_INLINE bool move_contiguous_last(Strided<operands>& s) {
-  for (int axis = 0; axis < s.rank; axis++) {
-    if (s.stride[0][axis] != 1) continue;
-    swap_axes(s, axis, s.rank - 1);
-    return true;
-  }
-  return false;
-}
-
 template <class Op>
 void reduce_with(const ReduceArgs& args, int tile, int n_tiles) {
   Strided<2> kept = merge_axes<2>(args.kept_rank, args.kept_shape, {args.kept_x_stride, args.kept_y_stride});

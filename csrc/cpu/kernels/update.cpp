@@ -3,7 +3,8 @@
 
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
-#include "cpu/kernels/update_rules.h"
+#include "cpu/kernels/vector_math.h"
+#include "ops/update_rules.h"
 
 namespace weft::WEFT_ISA {
 namespace {

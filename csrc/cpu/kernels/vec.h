@@ -13,6 +13,11 @@
 #endif
 
 #define WEFT_INLINE static inline __attribute__((always_inline))
+#define WEFT_FUNCTION [[maybe_unused]] static
+// A function that calls what it is given; these differ on a GPU (cuda/lane.h).
+#define WEFT_DISPATCH WEFT_INLINE
+#define WEFT_CALLS_HOST_OR_DEVICE
+#define WEFT_INLINE_MEMBER inline __attribute__((always_inline))
 // Unrolls the register loops of a kernel completely.
 #define WEFT_UNROLL _Pragma("GCC unroll 32")
 

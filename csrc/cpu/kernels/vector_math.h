@@ -32,6 +32,7 @@ WEFT_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
 }
 
 WEFT_INLINE Vec select(IntVec mask, Vec a, Vec b) { return mask ? a : b; }
+WEFT_INLINE Vec one_if(IntVec mask) { return (Vec)(mask & (IntVec)broadcast(1.0f)); }
 WEFT_INLINE Vec absolute(Vec x) { return (Vec)((IntVec)x & 0x7fffffff); }
 WEFT_INLINE Vec copy_sign(Vec magnitude, Vec sign) {
   return (Vec)(((IntVec)magnitude & 0x7fffffff) | ((IntVec)sign & INT32_MIN));
@@ -76,6 +77,16 @@ WEFT_INLINE Vec square_root(Vec x) {
   for (int i = 0; i < kWidth; i++) x[i] = __builtin_sqrtf(x[i]);
   return x;
 #endif
+}
+
+// x, but the compiler does not see where it comes from: a product passed through here is rounded.
+WEFT_INLINE Vec rounded(Vec x) {
+#if defined(__x86_64__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
 }
 
 WEFT_INLINE bool any(IntVec mask) {

@@ -1,44 +1,12 @@
-// The optimizer rules on one vector, and over a run of floats. Products whose rounding could be fused into
-// either of two sums are rounded by hand, so that every instruction set with FMA computes the same bits.
+// The optimizer rules on one vector, and over a run of floats. Products whose rounding could be fused into either of
+// two sums are rounded by hand, so that every instruction set with FMA computes the same bits. As in unary_functions.h,
+// the includer has said what a Vec is, and how one is loaded, stored and its square root taken.
 #pragma once
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-#include "cpu/kernels/vec.h"
 #include "ops/update.h"
 
 namespace weft::WEFT_ISA {
 namespace {
-
-WEFT_INLINE Vec square_root(Vec x) {
-#if defined(__AVX512F__)
-  // Not _mm512_sqrt_ps, for which gcc 12 warns of an uninitialized value. The mask costs nothing.
-  return reinterpret_cast<Vec>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x)));
-#elif defined(__AVX2__)
-  return reinterpret_cast<Vec>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
-#elif defined(__x86_64__)
-  return reinterpret_cast<Vec>(_mm_sqrt_ps(reinterpret_cast<__m128>(x)));
-#elif defined(__aarch64__)
-  return reinterpret_cast<Vec>(vsqrtq_f32(reinterpret_cast<float32x4_t>(x)));
-#else
-  for (int i = 0; i < kWidth; i++) x[i] = __builtin_sqrtf(x[i]);
-  return x;
-#endif
-}
-
-// x, but the compiler does not see where it comes from: a product passed through here is rounded.
-WEFT_INLINE Vec rounded(Vec x) {
-#if defined(__x86_64__)
-  asm("" : "+v"(x));
-#elif defined(__aarch64__)
-  asm("" : "+w"(x));
-#endif
-  return x;
-}
 
 // The numbers of a rule, broadcast once per call.
 struct RuleConstants {
@@ -123,7 +91,7 @@ WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
 
 // grad *= *grad_scale, clipped, plus the regularizers' gradient; w *= 1 - lr*weight_decay.
 // n is a multiple of 16.
-[[maybe_unused]] void prepare_update(const UpdateSpec& spec, float* grad, float* w, int64_t n) {
+WEFT_FUNCTION void prepare_update(const UpdateSpec& spec, float* grad, float* w, int64_t n) {
   const Vec scale = broadcast(spec.grad_scale ? *spec.grad_scale : 1.0f);
   const Vec limit = broadcast(spec.clip_value > 0 ? spec.clip_value : __builtin_inff());
   const Vec l1 = broadcast(spec.l1), twice_l2 = broadcast(2.0f * spec.l2), decay = broadcast(spec.scalars[1]);
@@ -139,13 +107,14 @@ WEFT_INLINE bool needs_preparation(const UpdateSpec& spec) {
 }
 
 template <UpdateRule rule>
-void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad, int64_t n) {
+WEFT_FUNCTION void apply_rule_to_run(const UpdateSpec& spec, const Variable& variable, int64_t at, const float* grad,
+                                     int64_t n) {
   const RuleConstants constants = rule_constants(spec);
   for (int64_t i = 0; i < n; i += kWidth) apply_rule<rule>(constants, variable, at + i, load(grad + i));
 }
 
 // Elements [at, at + n) of a variable updated from their prepared gradient; n is a multiple of 16.
-[[maybe_unused]] void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad, int64_t n) {
+WEFT_FUNCTION void apply_update(const UpdateSpec& spec, float* w, int64_t at, const float* grad, int64_t n) {
   const Variable variable = {w, spec.slot0, spec.slot1, spec.slot2};
   switch (spec.rule) {
     case UpdateRule::kNone:

@@ -1,9 +1,11 @@
 // One small function for each UnaryFn, and one for each derivative: y = f(x, c), dx = f_grad(dy, saved, c);
 // `saved` is the value for identity to step, else the argument. c holds the constants of UnarySpec.
 // Where a product like x * 0 would make NaN of an infinity, x is first limited to where the limit is reached.
+//
+// The formulas stand here once for all devices. Whoever includes this has defined, in weft::WEFT_ISA, what a Vec is (a
+// vector register, or a float on a GPU) and the elementary functions on it: cpu/kernels/vector_math.h or cuda/lane.h.
 #pragma once
 
-#include "cpu/kernels/vector_math.h"
 #include "ops/unary.h"
 
 namespace weft::WEFT_ISA {
@@ -18,8 +20,9 @@ static constexpr float kInverseSqrt2 = 0.707106781186547524f;
 static constexpr float kInverseSqrt2Pi = 0.398942280401432678f;
 static constexpr float kSqrt2OverPi = 0.797884560802865356f;
 
-WEFT_INLINE Vec zero_unless(IntVec mask, Vec x) { return (Vec)(mask & (IntVec)x); }
-WEFT_INLINE Vec one_if(IntVec mask) { return zero_unless(mask, broadcast(1.0f)); }
+WEFT_INLINE Constants constants_of(const UnarySpec& spec) {
+  return {broadcast(spec.a), broadcast(spec.b), broadcast(spec.c)};
+}
 
 // Activations whose derivative is a function of their value y.
 
@@ -217,5 +220,115 @@ WEFT_INLINE Vec affine_grad(Vec dy, Vec, Constants c) { return dy * c.a; }
 
 WEFT_INLINE Vec reverse_divide(Vec x, Constants c) { return c.a / x; }
 WEFT_INLINE Vec reverse_divide_grad(Vec dy, Vec x, Constants c) { return dy * (-c.a / (x * x)); }
+
+// One of them, as a type.
+template <Vec (*f)(Vec, Constants), Vec (*f_grad)(Vec, Vec, Constants)>
+struct Function {
+  static WEFT_INLINE_MEMBER Vec value(Vec x, Constants c) { return f(x, c); }
+  static WEFT_INLINE_MEMBER Vec grad(Vec dy, Vec saved, Constants c) { return f_grad(dy, saved, c); }
+};
+
+// visit(Function<...>{}) for the function of the spec.
+WEFT_CALLS_HOST_OR_DEVICE
+template <class Visit>
+WEFT_DISPATCH void with_function(const UnarySpec& spec, Visit visit) {
+  switch (spec.fn) {
+    case UnaryFn::kIdentity:
+      return visit(Function<identity, identity_grad>{});
+    case UnaryFn::kRelu:
+      return visit(Function<relu, relu_grad>{});
+    case UnaryFn::kLeakyRelu:
+      return visit(Function<leaky_relu, leaky_relu_grad>{});
+    case UnaryFn::kElu:
+      return visit(Function<elu, elu_grad>{});
+    case UnaryFn::kSelu:
+      return visit(Function<selu, selu_grad>{});
+    case UnaryFn::kSigmoid:
+      return visit(Function<sigmoid, sigmoid_grad>{});
+    case UnaryFn::kTanh:
+      return visit(Function<tanh, tanh_grad>{});
+    case UnaryFn::kSoftplus:
+      return visit(Function<softplus, softplus_grad>{});
+    case UnaryFn::kSoftsign:
+      return visit(Function<softsign, softsign_grad>{});
+    case UnaryFn::kExp:
+      return visit(Function<exp, exp_grad>{});
+    case UnaryFn::kHardSigmoid:
+      return visit(Function<hard_sigmoid, hard_sigmoid_grad>{});
+    case UnaryFn::kRelu6:
+      return visit(Function<relu6, relu6_grad>{});
+    case UnaryFn::kStep:
+      return visit(Function<step, zero_grad>{});
+    case UnaryFn::kGelu:
+      return visit(Function<gelu, gelu_grad>{});
+    case UnaryFn::kGeluTanh:
+      return visit(Function<gelu_tanh, gelu_tanh_grad>{});
+    case UnaryFn::kSilu:
+      return visit(Function<silu, silu_grad>{});
+    case UnaryFn::kHardSilu:
+      return visit(Function<hard_silu, hard_silu_grad>{});
+    case UnaryFn::kLogSigmoid:
+      return visit(Function<log_sigmoid, log_sigmoid_grad>{});
+    case UnaryFn::kMish:
+      return visit(Function<mish, mish_grad>{});
+    case UnaryFn::kReluGeneral:
+      return visit(Function<relu_general, relu_general_grad>{});
+    case UnaryFn::kNegative:
+      return visit(Function<negative, negative_grad>{});
+    case UnaryFn::kAbs:
+      return visit(Function<abs, abs_grad>{});
+    case UnaryFn::kSign:
+      return visit(Function<sign, zero_grad>{});
+    case UnaryFn::kSquare:
+      return visit(Function<square, square_grad>{});
+    case UnaryFn::kSqrt:
+      return visit(Function<sqrt, sqrt_grad>{});
+    case UnaryFn::kRsqrt:
+      return visit(Function<rsqrt, rsqrt_grad>{});
+    case UnaryFn::kReciprocal:
+      return visit(Function<reciprocal, reciprocal_grad>{});
+    case UnaryFn::kLog:
+      return visit(Function<log, log_grad>{});
+    case UnaryFn::kLog1p:
+      return visit(Function<log1p, log1p_grad>{});
+    case UnaryFn::kExpm1:
+      return visit(Function<expm1, expm1_grad>{});
+    case UnaryFn::kSin:
+      return visit(Function<sin, sin_grad>{});
+    case UnaryFn::kCos:
+      return visit(Function<cos, cos_grad>{});
+    case UnaryFn::kFloor:
+      return visit(Function<floor, zero_grad>{});
+    case UnaryFn::kCeil:
+      return visit(Function<ceil, zero_grad>{});
+    case UnaryFn::kRound:
+      return visit(Function<round, zero_grad>{});
+    case UnaryFn::kErf:
+      return visit(Function<erf, erf_grad>{});
+    case UnaryFn::kLogCosh:
+      return visit(Function<log_cosh, log_cosh_grad>{});
+    case UnaryFn::kIsNan:
+      return visit(Function<is_nan, zero_grad>{});
+    case UnaryFn::kIsFinite:
+      return visit(Function<is_finite, zero_grad>{});
+    case UnaryFn::kLogicalNot:
+      return visit(Function<logical_not, zero_grad>{});
+    case UnaryFn::kPowScalar:  // exponents that need no logarithm come first
+      if (spec.a == 2.0f) return visit(Function<square, square_grad>{});
+      if (spec.a == 1.0f) return visit(Function<identity, identity_grad>{});
+      if (spec.a == 0.5f) return visit(Function<sqrt, sqrt_grad>{});
+      if (spec.a == -0.5f) return visit(Function<rsqrt, rsqrt_grad>{});
+      if (spec.a == -1.0f) return visit(Function<reciprocal, reciprocal_grad>{});
+      if (spec.a == 3.0f) return visit(Function<cube, cube_grad>{});
+      if (spec.a == 0.0f) return visit(Function<pow_scalar, zero_grad>{});
+      return visit(Function<pow_scalar, pow_scalar_grad>{});
+    case UnaryFn::kClip:
+      return visit(Function<clip, clip_grad>{});
+    case UnaryFn::kAffine:
+      return visit(Function<affine, affine_grad>{});
+    case UnaryFn::kReverseDivide:
+      return visit(Function<reverse_divide, reverse_divide_grad>{});
+  }
+}
 
 }  // namespace weft::WEFT_ISA

@@ -1,0 +1,87 @@
+#include "plan/run_memory.h"
+
+#include <cstring>
+
+namespace weft {
+
+namespace {
+
+// The head of the memory; n_inputs + n_outputs bindings follow it.
+struct Head {
+  StepState state;
+  const int32_t* order;
+  int64_t end;
+};
+
+size_t size_of_memory(size_t bindings) { return sizeof(Head) + bindings * sizeof(Binding); }
+
+}  // namespace
+
+RunMemory::RunMemory(Device& device, size_t inputs, size_t outputs)
+    : device_(device),
+      n_inputs_(inputs),
+      n_outputs_(outputs),
+      memory_(device, size_of_memory(inputs + outputs)),
+      input_copies_(inputs),
+      output_copies_(outputs) {
+  // Addresses only: the memory may be the device's alone.
+  char* const memory = reinterpret_cast<char*>(memory_.floats());
+  Binding* const first = reinterpret_cast<Binding*>(memory + sizeof(Head));
+  bindings_.inputs = first;
+  bindings_.outputs = first + inputs;
+  bindings_.order = reinterpret_cast<const int32_t**>(memory + offsetof(Head, order));
+  bindings_.end = reinterpret_cast<int64_t*>(memory + offsetof(Head, end));
+  bindings_.state = reinterpret_cast<StepState*>(memory + offsetof(Head, state));
+}
+
+void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes) {
+  if (device_.uses_host_memory()) return const_cast<void*>(data);
+  if (!copy || copy->bytes() < static_cast<size_t>(bytes)) {
+    copy.reset();  // before the larger one is asked for
+    copy = std::make_unique<Buffer>(device_, static_cast<size_t>(bytes));
+  }
+  return copy->floats();
+}
+
+void RunMemory::bind(const StepState& state, const std::vector<HostArray>& inputs,
+                     const std::vector<HostArray>& outputs, const int32_t* order, int64_t end) {
+  std::vector<char> image(size_of_memory(n_inputs_ + n_outputs_));
+  const auto place = [](void* data, const HostArray& array) {
+    // The address of row 0, which may lie before everything that is there.
+    return Binding{reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(data) - static_cast<uintptr_t>(array.skip)),
+                   array.dtype};
+  };
+  Head head{state, order, end};
+  if (order && !device_.uses_host_memory()) {
+    const int64_t bytes = end * static_cast<int64_t>(sizeof(int32_t));
+    head.order = static_cast<const int32_t*>(on_device(order_copy_, order, bytes));
+    device_.copy_in(const_cast<int32_t*>(head.order), order, static_cast<size_t>(bytes));
+  }
+  std::memcpy(image.data(), &head, sizeof(head));
+  std::vector<Binding> bound;
+  for (size_t i = 0; i < n_inputs_; ++i) {
+    void* const data = on_device(input_copies_[i], inputs[i].data, inputs[i].bytes);
+    if (data != inputs[i].data) device_.copy_in(data, inputs[i].data, static_cast<size_t>(inputs[i].bytes));
+    bound.push_back(place(data, inputs[i]));
+  }
+  for (size_t i = 0; i < n_outputs_; ++i) {
+    bound.push_back(place(on_device(output_copies_[i], outputs[i].data, outputs[i].bytes), outputs[i]));
+  }
+  if (!bound.empty()) std::memcpy(image.data() + sizeof(Head), bound.data(), bound.size() * sizeof(Binding));
+  device_.copy_in(memory_.floats(), image.data(), image.size());
+}
+
+StepState RunMemory::read_state() const {
+  StepState state;
+  device_.copy_out(&state, bindings_.state, sizeof(state));
+  return state;
+}
+
+void RunMemory::read_outputs(const std::vector<HostArray>& outputs) const {
+  for (size_t i = 0; i < n_outputs_; ++i) {
+    if (device_.uses_host_memory() || outputs[i].bytes == 0) continue;
+    device_.copy_out(outputs[i].data, output_copies_[i]->floats(), static_cast<size_t>(outputs[i].bytes));
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+// What changes from run to run, in the device's memory: the step state, and where the kernels find the arrays
+// that a user feeds and receives. A device with memory of its own gets copies of these arrays.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/device.h"
+#include "plan/passes.h"
+
+namespace weft {
+
+// The part of a user's array that a run reads or writes. Row 0 of the whole array is `skip` bytes before `data`.
+struct HostArray {
+  void* data;
+  DType dtype;
+  int64_t bytes, skip;
+};
+
+class RunMemory {
+ public:
+  RunMemory(Device& device, size_t inputs, size_t outputs);
+
+  const Bindings& bindings() const { return bindings_; }
+  StepState* state() const { return const_cast<StepState*>(bindings_.state); }
+
+  // Before a run: order (order_rows) or null; end is the number of rows that the run may look at.
+  void bind(const StepState& state, const std::vector<HostArray>& inputs, const std::vector<HostArray>& outputs,
+            const int32_t* order, int64_t end);
+  // After it.
+  StepState read_state() const;
+  void read_outputs(const std::vector<HostArray>& outputs) const;
+
+ private:
+  void* on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes);
+
+  Device& device_;
+  size_t n_inputs_, n_outputs_;
+  Buffer memory_;  // StepState, order, end, then the bindings
+  Bindings bindings_;
+  std::vector<std::unique_ptr<Buffer>> input_copies_, output_copies_;
+  std::unique_ptr<Buffer> order_copy_;
+};
+
+}  // namespace weft
