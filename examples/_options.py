@@ -20,7 +20,7 @@ def parser(description: str | None, epochs: int, batch_size: int) -> argparse.Ar
     )
     options.add_argument(
         "--device",
-        choices=("auto", *weft.config.list_devices()),
+        type=_device,
         default="auto",
         help="where to train; auto is the fastest there is",
     )
@@ -33,6 +33,14 @@ def load(load_data: Callable[[], Any], limit: int | None) -> Any:
     """`(x_train, y_train), (x_test, y_test)`, cut to the first `limit` samples of each set."""
     (x_train, y_train), (x_test, y_test) = load_data()
     return (x_train[:limit], y_train[:limit]), (x_test[:limit], y_test[:limit])
+
+
+def _device(text: str) -> str:
+    try:
+        weft.config.set_device(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _positive(text: str) -> int:

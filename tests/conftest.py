@@ -1,10 +1,38 @@
-"""What all tests share."""
+"""What all tests share: the device they run on, and that each leaves no trace.
+
+`--device cuda` runs them on the first GPU; `--device cuda_on_cpu` runs the CUDA kernels on the CPU,
+through the module that tests/cuda_on_cpu builds (`--module-path` says where it lies).
+"""
 
 from __future__ import annotations
+
+import importlib
+import sys
 
 import pytest
 
 import weft
+from weft import _core
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", choices=("cpu", "cuda", "cuda_on_cpu"))
+    parser.addoption("--module-path", help="the folder of the built module cuda_on_cpu")
+
+
+def pytest_configure(config):
+    device = config.getoption("--device")
+    if device == "cuda_on_cpu":
+        sys.path.insert(0, config.getoption("--module-path"))
+        _core.set_device(_core.add_device(importlib.import_module("cuda_on_cpu").device(0)))
+    elif device == "cuda":
+        weft.config.set_device("cuda")
+
+    _core.set_matmul_precision("float32")
+
+
+def pytest_report_header(config):
+    return f"device: {config.getoption('--device')} ({_core.get_device()})"
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import weft
-from weft import _core
+from weft import _core, devices
 from weft.cli import diagnose, main, mnist, plots
 
 FAST = ["mnist", "--epochs", "1", "--widths", "16", "--batch-size", "256"]
@@ -31,7 +31,7 @@ def test_diagnosis_tells_what_was_found_and_chosen():
     info = _core.cpu_info()
     text = " ".join(result.stdout.split())
     assert text.startswith(f"weft {weft.__version__} ")
-    for key in ("isa", "isa_reason", "threads_reason", "cuda_reason", "compiler", "flags"):
+    for key in ("isa", "isa_reason", "threads_reason", "cuda_build", "compiler", "flags"):
         assert " ".join(str(info[key]).split()) in text
     for name in info["isas_built"] + info["isas_found"]:
         assert name in text
@@ -50,10 +50,10 @@ def test_diagnosis_is_aligned(monkeypatch):
         "flags": "-O2 " * 40,
         "build_type": "Release",
         "cpu_name": "",
-        "cuda_built": False,
-        "cuda_reason": "nvcc was not found",
+        "cuda_build": "nvcc was not found",
     }
     monkeypatch.setattr(_core, "cpu_info", lambda: info)
+    monkeypatch.setattr(devices, "_cuda", lambda: (None, 0, "not built (nvcc was not found)"))
     text = diagnose.report()
     assert "  Instruction sets  built: baseline, avx2\n" in text
     assert "                    found on this machine: none\n" in text
@@ -204,7 +204,7 @@ def test_unknown_command(capsys):
 
 
 def test_a_missing_device_is_told_before_training(no_training, monkeypatch, capsys):
-    monkeypatch.setattr(weft.config, "list_devices", lambda: ["cpu"])
+    monkeypatch.setattr(devices, "_cuda", lambda: (None, 0, "no driver"))
     assert main(["mnist", "--device", "cuda"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("weft mnist: --device cuda is not available here: ")

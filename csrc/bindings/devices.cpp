@@ -14,6 +14,7 @@ struct Devices {
   std::mutex mutex;
   std::map<std::string, Device*> by_name = {{"cpu", &cpu_device()}};
   Device* current = &cpu_device();
+  MatmulPrecision precision = MatmulPrecision::kTf32;
 };
 
 Devices& devices() {
@@ -27,6 +28,7 @@ std::string add_device(const py::capsule& capsule) {
   capsule.inc_ref();  // for good
   std::lock_guard lock(devices().mutex);
   devices().by_name[device->name()] = device;
+  device->set_matmul_precision(devices().precision);
   return device->name();
 }
 
@@ -54,6 +56,19 @@ void bind_devices(py::module_& m) {
         devices().current = &device;
       },
       py::arg("name"));
+  m.def(
+      "set_matmul_precision",
+      [](const std::string& name) {
+        const std::map<std::string, MatmulPrecision> known = {{"float32", MatmulPrecision::kFloat32},
+                                                              {"tf32", MatmulPrecision::kTf32},
+                                                              {"bfloat16", MatmulPrecision::kBfloat16}};
+        const auto found = known.find(name);
+        check(found != known.end(), "set_matmul_precision expects 'float32', 'tf32' or 'bfloat16', got '", name, "'");
+        std::lock_guard lock(devices().mutex);
+        devices().precision = found->second;
+        for (auto& [unused, device] : devices().by_name) device->set_matmul_precision(found->second);
+      },
+      py::arg("precision"));
   m.def("get_device", [] { return std::string(current_device().name()); });
 }
 

@@ -52,8 +52,7 @@ py::dict cpu_info() {
   info["flags"] = WEFT_FLAGS;
   info["build_type"] = WEFT_BUILD_TYPE;
   info["cpu_name"] = cpu_name();
-  info["cuda_built"] = false;
-  info["cuda_reason"] = "this version has no CUDA backend yet";
+  info["cuda_build"] = WEFT_CUDA_BUILD;
   return info;
 }
 

@@ -85,6 +85,9 @@ struct Program {
   mutable std::shared_ptr<void> compiled;
 };
 
+// In what matrix products multiply; they always add in float32.
+enum class MatmulPrecision { kFloat32, kTf32, kBfloat16 };
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -98,6 +101,8 @@ class Device {
   virtual bool uses_host_memory() const = 0;
   // Runs program.steps steps, or fewer where one is given up or the run is cancelled.
   virtual void run(const Program& program) = 0;
+  // A device that knows only float32 may pass over this. Plans take it up in their next run.
+  virtual void set_matmul_precision(MatmulPrecision) {}
   virtual void synchronize() = 0;  // waits for kernels that were started outside of run
 };
 

@@ -107,7 +107,8 @@ void lower_grad_input(LowerContext& c) {
   c.call(c.kernels.depthwise_conv2d_grad_input, a, depthwise_time(a.shape));
 }
 
-// Inputs: x, dy. Attributes of the convolution, and window: the spatial sizes of its kernel.
+// Inputs: x, dy. Attributes of the convolution, and window: the spatial sizes of its kernel. A second result is a place
+// for partial sums.
 std::vector<ValueSpec> infer_grad_kernel(const InferContext& c) {
   c.expect_inputs(2, 2);
   const Shape &x = c.shape(0), &dy = c.shape(1);
@@ -119,7 +120,7 @@ std::vector<ValueSpec> infer_grad_kernel(const InferContext& c) {
   check_images(c, x, w);
   const ConvShape s = conv_shape(x, kernel_window(w), dy.back(), c.attrs);
   c.check(dy == image_shape(x[0], output_spatial(s, w.size() - 2), s.f), "has no gradient of shape ", dy);
-  return {{w}};
+  return {{w}, {{depthwise_conv2d_grad_kernel_groups(s), s.kh * s.kw * s.f}}};
 }
 
 void gradient_grad_kernel(GradientContext& c) {
@@ -136,8 +137,9 @@ void lower_grad_kernel(LowerContext& c) {
   const Shape &x = c.shape(0), &dy = c.shape(1), &w = c.out_shape();
   DepthwiseConv2dGradKernelArgs a{};
   a.shape = conv_shape(x, kernel_window(w), dy.back(), c.node.attrs);
-  a.x = c.in(0), a.dy = c.in(1), a.grad = c.out();
+  a.x = c.in(0), a.dy = c.in(1), a.grad = c.out(), a.partials = c.out(1);
   a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
+  a.groups = c.out_shape(1)[0], a.partials_stride = row_layout(c.out_shape(1)).stride;
   set_kernel_strides(a, w);
   c.flops = depthwise_flops(a.shape);
   c.call(c.kernels.depthwise_conv2d_grad_kernel, a, depthwise_time(a.shape));

@@ -28,14 +28,24 @@ struct DepthwiseConv2dGradInputArgs {
   int64_t dy_stride, dx_stride;
 };
 
-// Each element is one chain of FMAs over images, rows and columns, in this order.
+// Each element is a sum over all outputs, counted through images, rows and columns. A device may cut them into `groups`
+// near equal runs, with the sum of each in partials[g], and add these up in order; or do without.
 struct DepthwiseConv2dGradKernelArgs {
   ConvShape shape;
   const float* x;   // (n, h, w, c), image stride x_stride
   const float* dy;  // (n, oh, ow, f), image stride dy_stride
   float* grad;      // (kh, kw, f), strides w_stride_y, w_stride_x
+  float* partials;  // (groups, kh*kw*f), stride partials_stride
   int64_t w_stride_y, w_stride_x;
-  int64_t x_stride, dy_stride;
+  int64_t x_stride, dy_stride, partials_stride;
+  int64_t groups;
 };
+// A function of the shape alone, so that the result is the same on every GPU: about 512 blocks of up to 32
+// channels and 9 taps, each with enough outputs to be worth one.
+static constexpr int64_t depthwise_conv2d_grad_kernel_groups(const ConvShape& s) {
+  const int64_t blocks = (s.f + 31) / 32 * ((s.kh * s.kw + 8) / 9), most = blocks < 512 ? 512 / blocks : 1;
+  const int64_t worth = s.n * s.oh * s.ow * (s.f < 32 ? s.f : 32) / 4096;
+  return worth < 1 ? 1 : worth < most ? worth : most;
+}
 
 }  // namespace weft

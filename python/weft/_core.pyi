@@ -15,6 +15,8 @@ class Variable:
     def shape(self) -> tuple[int, ...]: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def device(self) -> str: ...
     name: str
     def numpy(self) -> NDArray[np.float32]:
         """A copy in Python's layout, e.g. (inputs, units)."""
@@ -167,6 +169,16 @@ UNARY_FUNCTIONS: tuple[str, ...]
 # sqrt rsqrt reciprocal log log1p expm1 sin cos floor ceil round erf log_cosh is_nan is_finite logical_not
 # pow_scalar(a) clip(a, b) affine(a*x + b) reverse_divide(a / x)
 
+def add_device(capsule: Any) -> str:
+    """Takes a device that another module has made, in a capsule named "weft::Device"; returns its name."""
+
+def set_device(name: str) -> None:
+    """Sets where new variables live; ValueError for a device that was not added."""
+
+def set_matmul_precision(precision: str) -> None:
+    """In what products multiply on devices that have tensor cores; ValueError for an unknown name."""
+
+def get_device() -> str: ...
 def shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int32]:
     """A permutation of 0..n-1 that depends on nothing but its arguments."""
 
@@ -179,7 +191,7 @@ def set_num_threads(threads: int) -> None:
 def get_num_threads() -> int: ...
 def cpu_info() -> dict[str, Any]:
     """isas_built, isas_found, isa, isa_reason, threads, threads_reason, compiler, flags, build_type, cpu_name,
-    cuda_built, cuda_reason."""
+    cuda_build (what CUDA was built for, or why it was not)."""
 
 def fma_peak(threads: int = 1, seconds: float = 0.05, isa: str | None = None) -> float:
     """GFLOP/s of a register-only FMA loop."""

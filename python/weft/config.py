@@ -7,6 +7,23 @@ import os
 from typing import Any
 
 from weft import _core
+from weft.devices import get_device, list_devices, set_device
+
+__all__ = [
+    "epsilon",
+    "floatx",
+    "get_device",
+    "get_matmul_precision",
+    "get_num_threads",
+    "image_data_format",
+    "list_devices",
+    "set_device",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "set_matmul_precision",
+    "set_num_threads",
+]
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of SplitMix64
@@ -66,9 +83,31 @@ def get_num_threads() -> int:
     return _core.get_num_threads()
 
 
-def list_devices() -> list[str]:
-    """The devices that networks can be trained on here, e.g. `["cpu"]`."""
-    return ["cpu"]
+_matmul_precision = "tf32"
+
+
+def set_matmul_precision(precision: str) -> None:
+    """Sets in what matrix products and convolutions multiply on a GPU; they always add in float32.
+
+    Args:
+        precision: "float32"; "tf32", float32 rounded to 10 bits of mantissa, the default as in
+            TensorFlow and JAX; or "bfloat16", 7 bits. The CPU multiplies in float32 in any case.
+
+    Raises:
+        ValueError: Another name.
+    """
+    global _matmul_precision
+    if precision not in ("float32", "tf32", "bfloat16"):
+        raise ValueError(
+            f"set_matmul_precision expects 'float32', 'tf32' or 'bfloat16', got {precision!r}."
+        )
+    _core.set_matmul_precision(precision)
+    _matmul_precision = precision
+
+
+def get_matmul_precision() -> str:
+    """What `set_matmul_precision` was told last."""
+    return _matmul_precision
 
 
 def floatx() -> str:

@@ -34,7 +34,10 @@ def report() -> str:
 
 
 def _subjects(info: dict[str, Any]) -> list[tuple[str, str]]:
-    cuda = "built" if info["cuda_built"] else "not built"
+    from weft import devices
+
+    gpus = devices.list_devices()[1:]
+    cuda = [f"{gpu}: {devices.describe(gpu)}" for gpu in gpus] or [devices.cuda_reason()]
     return [
         ("Python", f"{platform.python_version()} with NumPy {np.__version__}"),
         ("System", f"{platform.system()} on {platform.machine()}"),
@@ -43,7 +46,7 @@ def _subjects(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("", f"found on this machine: {_list(info['isas_found'])}"),
         ("", f"used: {info['isa']}{_because(info['isa_reason'])}"),
         ("Threads", f"{info['threads']}{_because(info['threads_reason'])}"),
-        ("CUDA", f"{cuda}{_because(info['cuda_reason'])}"),
+        *(("" if i else "CUDA", text) for i, text in enumerate(cuda)),
         ("Build", f"{info['build_type'] or 'unknown type'}, {info['compiler']}"),
         ("Flags", info["flags"] or "none"),
     ]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import weft
-from weft import _core
+from weft import _core, devices
 from weft.cli.errors import UsageError
 
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         from weft.cli.plots import check_plot_file
 
         check_plot_file(plot)
-    device = _choose_device(arguments.device)
+    _choose_device(arguments.device)
     if arguments.threads is not None:
         weft.config.set_num_threads(arguments.threads)
     weft.utils.set_random_seed(arguments.seed)
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"Training speed  {seen / stopwatch.seconds:,.0f} images per second "
         f"({seen:,} images in {stopwatch.seconds:.1f} s)"
     )
-    print(f"Ran on          {describe_device(device)}")
+    print(f"Ran on          {describe_device(weft.config.get_device())}")
     if plot is not None:
         from weft.cli.plots import save_report
 
@@ -168,6 +168,8 @@ class Stopwatch(weft.callbacks.Callback):
 
 def describe_device(device: str) -> str:
     """Names what the training ran on, e.g. `CPU (AMD EPYC 9R14), avx512, 2 threads`."""
+    if device != "cpu":
+        return f"{device} ({devices.describe(device)})"
     info = _core.cpu_info()
     threads = info["threads"]
     return (
@@ -176,14 +178,10 @@ def describe_device(device: str) -> str:
     )
 
 
-def _choose_device(wanted: str) -> str:
-    available = [str(device).split(":")[0].lower() for device in weft.config.list_devices()]
-    if wanted == "auto":
-        wanted = "cuda" if "cuda" in available else "cpu"
-    if wanted not in available:
-        reason = _core.cpu_info()["cuda_reason"]
-        raise UsageError(f"--device {wanted} is not available here: {reason}.")
-    return wanted
+def _choose_device(wanted: str) -> None:
+    if wanted == "cuda" and len(weft.config.list_devices()) == 1:
+        raise UsageError(f"--device cuda is not available here: {devices.cuda_reason()}.")
+    weft.config.set_device(wanted)
 
 
 def _positive(text: str) -> int:

@@ -1,0 +1,89 @@
+// The transposed convolution of dy, as the gradient of the input or as conv2d_transpose's forward pass: each input
+// pixel gathers what its taps saw. See gemm.h.
+#include "cuda/conv_operands.h"
+#include "cuda/epilogue.h"
+#include "cuda/table.h"
+
+namespace weft::cuda {
+namespace {
+
+// flipped: panels (c/16, kh*kw*f, 16), so that the taps and filters are the reduced axis.
+__device__ void conv2d_flip_kernel_body(const Conv2dFlipKernelArgs& args) {
+  const ConvShape& s = args.shape;
+  const int64_t taps = s.kh * s.kw, rows = taps * s.f;
+  for_each_item(conv2d_flipped_size(s), [&](int64_t i) {
+    const int64_t row = i / kPanel % rows, channel = i / (kPanel * rows) * kPanel + i % kPanel;
+    const int64_t tap = row / s.f, filter = row % s.f;
+    const int64_t from = filter / kPanel * kPanel * taps * s.c + (tap * s.c + channel) * kPanel + filter % kPanel;
+    args.flipped[i] = channel < s.c ? args.w[from] : 0.0f;
+  });
+}
+
+void conv2d_flip_kernel(const Conv2dFlipKernelArgs& args) {
+  launch<Conv2dFlipKernelArgs, conv2d_flip_kernel_body>(blocks_for(conv2d_flipped_size(args.shape)), args);
+}
+
+// (input pixels, kh*kw*f): what reaches an input pixel.
+struct Contributions {
+  static constexpr bool kAlongReduced = true;
+  OutputGrad dy;
+
+  __device__ __forceinline__ float4 load4(int64_t pixel, int64_t first) const {
+    const ConvShape& s = dy.s;
+    if (pixel >= s.n * s.h * s.w) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const Pixel in = pixel_at(pixel, static_cast<int>(s.h), static_cast<int>(s.w));
+    const int i = static_cast<int>(first), f = static_cast<int>(s.f);
+    if (f % 4 == 0) return from_tap(in, i / f, i % f);
+    return make_float4(from_tap(in, i / f, i % f).x, from_tap(in, (i + 1) / f, (i + 1) % f).x,
+                       from_tap(in, (i + 2) / f, (i + 2) % f).x, from_tap(in, (i + 3) / f, (i + 3) % f).x);
+  }
+
+ private:
+  __device__ __forceinline__ float4 from_tap(const Pixel& in, int tap, int filter) const {
+    const ConvShape& s = dy.s;
+    const int kw = static_cast<int>(s.kw);
+    const int64_t y = in.y + s.top - tap / kw * s.dilation_y, x = in.x + s.left - tap % kw * s.dilation_x;
+    const int64_t oy = y / s.stride_y, ox = x / s.stride_x;
+    const bool exists =
+        tap < s.kh * s.kw && y >= 0 && x >= 0 && oy * s.stride_y == y && ox * s.stride_x == x && oy < s.oh && ox < s.ow;
+    if (!exists) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    return dy.at({in.image, static_cast<int>(oy), static_cast<int>(ox)}, filter);
+  }
+};
+
+struct Conv2dGradInputEpilogue {
+  int rows_per_item = 1;
+  Conv2dGradInputArgs args;
+
+  __device__ void store4(int64_t pixel, int64_t first, const float* c, int) const {
+    const ConvShape& s = args.shape;
+    const int64_t image_pixels = s.h * s.w, count = s.c - first;
+    if (count <= 0) return;
+    const bool in_fours = s.c % 4 == 0;
+    const int64_t image = pixel / image_pixels, column = pixel % image_pixels * s.c + first;
+    const int64_t at = image * args.dx_stride + column;
+    float4 value = load_float4(c);
+    if (args.bias) value = value + load_float4(args.bias + first);
+    value = dropout_quad(args.dropout, image, image_pixels * s.c, column, unary_quad(args.act, value));
+    if (args.saved) {
+      value = stored_grad_quad(args.saved_act, args.dropout, value, load_few(args.saved + at, count, in_fours));
+    }
+    store_few(args.dx + at, value, count, in_fours);
+  }
+};
+
+void conv2d_grad_input(const Conv2dGradInputArgs& args) {
+  const ConvShape& s = args.shape;
+  const Contributions dy = {{s, args.pool, args.dy, args.argmax, args.dy_stride, args.argmax_stride}};
+  const int64_t k = s.kh * s.kw * s.f;
+  launch_gemm(s.n * s.h * s.w, s.c, k, dy, Panels<false>{args.flipped, k, s.c}, Conv2dGradInputEpilogue{1, args});
+}
+
+}  // namespace
+
+void fill_conv2d_grad_input(KernelTable& table) {
+  table.conv2d_flip_kernel = kernel_of<Conv2dFlipKernelArgs, conv2d_flip_kernel>();
+  table.conv2d_grad_input = kernel_of<Conv2dGradInputArgs, conv2d_grad_input>();
+}
+
+}  // namespace weft::cuda

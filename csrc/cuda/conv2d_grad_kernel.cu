@@ -1,0 +1,59 @@
+// The gradient of a convolution's kernel: patches of x, transposed, times the gradient of the output, over all output
+// pixels of the batch; or for runs of images apart. See gemm.h.
+#include "cuda/conv_operands.h"
+#include "cuda/kernel_update.h"
+#include "cuda/table.h"
+
+namespace weft::cuda {
+namespace {
+
+// Lines are output pixels.
+struct GradLines {
+  static constexpr bool kAlongReduced = false;
+  OutputGrad dy;
+
+  __device__ __forceinline__ float4 load4(int64_t pixel, int64_t first) const {
+    return dy.at(pixel_at(pixel, static_cast<int>(dy.s.oh), static_cast<int>(dy.s.ow)), static_cast<int>(first));
+  }
+};
+
+// The gradient of run blockIdx.z of the images.
+struct PartialEpilogue {
+  int rows_per_item = 1;
+  float* partials;  // (groups, panels), stride partials_stride
+  int64_t partials_stride, k;
+
+  __device__ void store4(int64_t row, int64_t column, const float* c, int) const {
+    float* to = partials + blockIdx.z * partials_stride + column / kPanel * kPanel * k + row * kPanel;
+    *reinterpret_cast<float4*>(to + column % kPanel) = *reinterpret_cast<const float4*>(c);
+  }
+};
+
+template <class Epilogue>
+void multiply(const Conv2dGradKernelArgs& args, int64_t groups, const Epilogue& epilogue) {
+  const ConvShape& s = args.shape;
+  const int64_t image_pixels = s.oh * s.ow, pixels = s.n * image_pixels;
+  const Patches<false> x = {s, args.x, args.x_stride, pixels, {1, 1}};
+  const GradLines dy = {{s, args.pool, args.dy, args.argmax, args.dy_stride, args.argmax_stride}};
+  launch_gemm(GemmArgs<Patches<false>, GradLines, Epilogue>{s.kh * s.kw * s.c, s.f, pixels, image_pixels, groups, x, dy,
+                                                            epilogue});
+}
+
+void conv2d_grad_kernel(const Conv2dGradKernelArgs& args) {
+  const ConvShape& s = args.shape;
+  multiply(args, 1, KernelGradEpilogue{1, args.grad, args.w, s.kh * s.kw * s.c, args.update});
+}
+
+void conv2d_grad_kernel_partials(const Conv2dGradKernelPartialsArgs& args) {
+  const ConvShape& s = args.gradient.shape;
+  multiply(args.gradient, args.groups, PartialEpilogue{1, args.partials, args.partials_stride, s.kh * s.kw * s.c});
+}
+
+}  // namespace
+
+void fill_conv2d_grad_kernel(KernelTable& table) {
+  table.conv2d_grad_kernel = kernel_of<Conv2dGradKernelArgs, conv2d_grad_kernel>();
+  table.conv2d_grad_kernel_partials = kernel_of<Conv2dGradKernelPartialsArgs, conv2d_grad_kernel_partials>();
+}
+
+}  // namespace weft::cuda

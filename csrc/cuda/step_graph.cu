@@ -1,0 +1,66 @@
+#include "cuda/launch.h"
+#include "cuda/step_graph.h"
+
+namespace weft::cuda {
+
+namespace {
+
+struct AdvanceArgs {
+  StepState* state;
+  int64_t batch;
+  bool updates;
+};
+
+__device__ void advance_state(const AdvanceArgs& args) { advance(*args.state, args.batch, args.updates); }
+
+}  // namespace
+
+void start_step(const Program& program) {
+  LaunchContext& context = launch_context();
+  for (const Phase& phase : program.phases) {
+    for (const Step& step : phase.steps) {
+      context.guard = step.changes_state ? program.state : nullptr;
+      for (int call = 0; call < step.n_tiles; call++) step.run(step.call.get(), call, step.n_tiles);
+    }
+  }
+  context.guard = program.state;
+  launch<AdvanceArgs, advance_state, 1>(dim3(1), {program.state, program.batch, program.updates});
+  context.guard = nullptr;
+}
+
+StepGraph::StepGraph(const Program& program, cudaStream_t stream, MatmulPrecision precision)
+    : program_(program), precision_(precision) {
+  one_step_ = capture(1, stream);
+}
+
+StepGraph::~StepGraph() {
+  cudaGraphExecDestroy(one_step_);
+  if (many_steps_) cudaGraphExecDestroy(many_steps_);
+}
+
+cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  WEFT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  try {
+    for (int64_t i = 0; i < steps; i++) start_step(program_);
+  } catch (...) {
+    cudaStreamEndCapture(stream, &graph);
+    if (graph) cudaGraphDestroy(graph);
+    throw;
+  }
+  WEFT_CUDA(cudaStreamEndCapture(stream, &graph));
+  const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
+  cudaGraphDestroy(graph);
+  WEFT_CUDA(error);
+  return exec;
+}
+
+int64_t StepGraph::launch(int64_t steps_left, cudaStream_t stream) {
+  const bool many = steps_left >= kStepsPerLaunch;
+  if (many && !many_steps_) many_steps_ = capture(kStepsPerLaunch, stream);
+  WEFT_CUDA(cudaGraphLaunch(many ? many_steps_ : one_step_, stream));
+  return many ? kStepsPerLaunch : 1;
+}
+
+}  // namespace weft::cuda

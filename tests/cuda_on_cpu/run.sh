@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds the CUDA kernels as host C++ and runs the tests on them: all once, the case table in every order of threads, and
+# once under the sanitizers.
+# Usage: tests/cuda_on_cpu/run.sh PYTHON, where PYTHON has weft, numpy, pytest, pybind11, cmake and ninja.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=$(realpath -s "${1:-python3}")
+export PATH="$(dirname "$python"):$PATH"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+build() {  # FOLDER OPTIONS...
+  cmake -S tests/cuda_on_cpu -B "$folder/$1" -G Ninja -DPython_EXECUTABLE="$python" \
+    -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" "${@:2}" >/dev/null
+  cmake --build "$folder/$1" >/dev/null
+}
+run_tests() {  # FOLDER TESTS...
+  "$python" -m pytest -q -p no:cacheprovider --device cuda_on_cpu --module-path "$folder/$1" "${@:2}"
+}
+case_table="tests/test_ops.py tests/test_gradients.py tests/test_devices.py"
+
+build plain
+run_tests plain
+for order in reverse random; do
+  echo "CUDA on the CPU, threads in $order order"
+  # shellcheck disable=SC2086
+  CUDA_ON_CPU_ORDER=$order run_tests plain $case_table
+done
+
+echo "CUDA on the CPU under the sanitizers"
+build sanitized -DWEFT_SANITIZE=ON
+preload=""
+for library in libasan.so libubsan.so libstdc++.so; do preload="$preload $(g++ -print-file-name=$library)"; done
+# shellcheck disable=SC2086
+LD_PRELOAD="${preload# }" ASAN_OPTIONS=detect_leaks=0 run_tests sanitized -x $case_table -k "not w6 and not w9"

@@ -1,0 +1,54 @@
+"""The emulation of CUDA: what it must find, and that it leaves the core's results alone.
+
+These run where the emulation has been built: `pytest --device cuda_on_cpu --module-path ...`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def planted_bugs(request):
+    if request.config.getoption("--device") != "cuda_on_cpu":
+        pytest.skip("the emulation is not in use")
+    return Path(request.config.getoption("--module-path")) / "planted_bugs"
+
+
+def run(program, bug, order):
+    environment = {**os.environ, "CUDA_ON_CPU_ORDER": order, "ASAN_OPTIONS": "detect_leaks=0"}
+    return subprocess.run(
+        [program, bug], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("order", ["forward", "reverse", "random"])
+def test_a_right_kernel_is_right_in_every_order(planted_bugs, order):
+    result = run(planted_bugs, "none", order)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("bug", "message"),
+    [
+        ("read_beyond", "heap-buffer-overflow"),
+        ("read_beyond_shared", "heap-buffer-overflow"),
+        ("no_barrier", "wrong result"),
+        ("divergent_barrier", "divergent __syncthreads: 63 of 64 threads wait"),
+        ("exited_lane", "names a lane that has exited"),
+    ],
+)
+def test_a_planted_bug_is_found(planted_bugs, bug, message):
+    result = run(planted_bugs, bug, "forward")
+    assert result.returncode != 0
+    assert message in result.stderr
+
+
+def test_an_unknown_order_is_refused(planted_bugs):
+    result = run(planted_bugs, "none", "sideways")
+    assert result.returncode == 1
+    assert "must be forward, reverse or random, got 'sideways'" in result.stderr

@@ -1,0 +1,220 @@
+"""What does not depend on the device: weights after training steps, errors, its choice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import weft
+from weft import _core, devices, layers
+
+RNG = np.random.default_rng(3)
+
+
+@pytest.fixture
+def device(request):
+    """The name of the device under test, beside the CPU."""
+    if request.config.getoption("--device") == "cpu":
+        pytest.skip("there is no device beside the CPU")
+    name = _core.get_device()
+    yield name
+    _core.set_device(name)
+
+
+def w2():
+    return [layers.Dense(50, "relu"), layers.Dense(10)], (784,), 50, "sgd"
+
+
+def w6():
+    hidden = [layer for _ in range(3) for layer in (layers.Dense(512, "relu"), layers.Dropout(0.2))]
+    return [*hidden, layers.Dense(10)], (784,), 32, "rmsprop"
+
+
+def w9():
+    return (
+        [
+            layers.Conv2D(32, 3, activation="relu", padding="same"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu", padding="same"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(128, "relu"),
+            layers.Dense(10),
+        ],
+        (28, 28, 1),
+        4,
+        "adam",
+    )
+
+
+def lstm():
+    return [layers.LSTM(128), layers.Dense(10)], (28, 28), 16, "adam"
+
+
+def trained(name, make, steps):
+    """The weights after some steps on a device, from the same start and with the same masks."""
+    _core.set_device(name)
+    weft.utils.set_random_seed(5)
+    stack, shape, batch, optimizer = make()
+    model = weft.Sequential([layers.Input(shape), *stack])
+    model.compile(optimizer, weft.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(7)
+    x = rng.random((steps * batch, *shape), dtype=np.float32)
+    y = rng.integers(0, 10, steps * batch)
+    history = model.fit(x, y, batch_size=batch, epochs=1, shuffle=True, verbose=0)
+    assert all(weight.core.device == name for weight in model.weights)
+    return history.history["loss"][-1], model.get_weights()
+
+
+@pytest.mark.parametrize("make", [w2, w6, w9, lstm], ids=lambda make: make.__name__)
+def test_twenty_steps_give_the_weights_of_the_cpu(device, make):
+    loss, weights = trained(device, make, 20)
+    expected_loss, expected = trained("cpu", make, 20)
+    assert loss == pytest.approx(expected_loss, rel=1e-4)
+    for ours, theirs in zip(weights, expected, strict=True):
+        scale = np.max(np.abs(theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_two_runs_give_the_same_bits(device):
+    _, first = trained(device, w2, 7)
+    _, second = trained(device, w2, 7)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_many_steps_are_one_after_the_other(device):
+    """40 steps are one graph of 32 and 8 of one; batch by batch they are 40 graphs of one."""
+    _core.set_device(device)
+    x, y = RNG.random((40, 6), dtype=np.float32), RNG.integers(0, 3, 40)
+    results = []
+    for at_once in (True, False):
+        weft.utils.set_random_seed(1)
+        model = weft.Sequential([layers.Input((6,)), layers.Dense(8, "tanh"), layers.Dense(3)])
+        model.compile("adam", weft.losses.SparseCategoricalCrossentropy(from_logits=True))
+        if at_once:
+            model.fit(x, y, batch_size=1, epochs=1, shuffle=False, verbose=0)
+        else:
+            for i in range(40):
+                model.train_on_batch(x[i : i + 1], y[i : i + 1])
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_of_the_step_before(device):
+    _core.set_device(device)
+    weft.utils.set_random_seed(1)
+    model = weft.Sequential([layers.Input((4,)), layers.Dense(3)])
+    model.compile(weft.optimizers.SGD(0.1, momentum=0.9), "mse")
+    x, y = RNG.random((8, 4), dtype=np.float32), RNG.random((8, 3), dtype=np.float32)
+    model.fit(x[:4], y[:4], batch_size=1, shuffle=False, verbose=0)
+    before = model.get_weights()
+    y[4] = 3e38  # its square is beyond float32
+    with pytest.raises(FloatingPointError):
+        model.fit(x[4:], y[4:], batch_size=1, shuffle=False, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_variables_of_two_devices_do_not_mix(device):
+    _core.set_device("cpu")
+    model = weft.Sequential([layers.Input((4,)), layers.Dense(3)])
+    _core.set_device(device)
+    model.add(layers.Dense(2))
+    with pytest.raises(ValueError, match="other variables are on "):
+        model.predict(np.zeros((2, 4)), verbose=0)
+
+
+@pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cuda:x", "", 0, None])
+def test_a_device_that_is_none(wrong):
+    with pytest.raises(ValueError, match="set_device expects 'auto', 'cpu', 'cuda'"):
+        weft.config.set_device(wrong)
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "message"),
+    [
+        ((None, 0, "not built (nvcc was not found)"), "cuda", "not available here: not built"),
+        ((None, 0, "no driver"), "cuda:1", "'cuda:1' is not available here: no driver"),
+        ((object(), 1, ""), "cuda:3", "'cuda:3' is not available here: this machine has 1 GPU"),
+    ],
+)
+def test_a_gpu_that_is_not_there(monkeypatch, found, name, message):
+    monkeypatch.setattr(devices, "_cuda", lambda: found)
+    before = _core.get_device()
+    with pytest.raises(ValueError, match=message):
+        weft.config.set_device(name)
+    assert _core.get_device() == before
+
+
+def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(devices, "_cuda", lambda: (None, 0, "no driver"))
+    monkeypatch.setattr(devices, "_chosen", None)
+    before = _core.get_device()
+    try:
+        weft.config.set_device("auto")
+        assert weft.config.get_device() == "cpu"
+        assert weft.config.list_devices() == ["cpu"]
+    finally:
+        _core.set_device(before)
+
+
+def rounded(x, bits):
+    """x with that many bits of mantissa less: tf32 has 13 fewer than float32, bfloat16 16."""
+    raw = x.astype(np.float32).view(np.uint32).astype(np.uint64)
+    if bits == 13:  # ties away from zero
+        raw = (raw + (1 << 12)) >> 13 << 13
+    else:  # ties to even
+        raw = (raw + (1 << 15) - 1 + (raw >> 16 & 1)) >> 16 << 16
+    return raw.astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 13), ("bfloat16", 16)])
+@pytest.mark.parametrize("shape", [(16, 8, 16), (1, 1, 1), (33, 47, 65), (128, 784, 512)])
+def test_products_round_their_operands_alone(device, precision, bits, shape):
+    """Against float64 products of rounded operands: their sums are as exact as float32's."""
+    m, k, n = shape
+    x, dy = RNG.standard_normal((m, k)), RNG.standard_normal((m, n))
+    w = RNG.standard_normal((k, n))
+    x, w, dy = (a.astype(np.float32) for a in (x, w, dy))
+    graph = _core.Graph()
+    inputs = [graph.input([m, k], "float32"), graph.input([m, n], "float32")]
+    variable = graph.variable(_core.Variable(w, "w"))
+    y = graph.op("dense", [inputs[0], variable])
+    product = graph.op("binary", [y, inputs[1]], {"fn": "multiply"})
+    loss = graph.op("reduce", [product], {"fn": "sum", "axes": [], "keepdims": False})
+    outputs = [y, *graph.gradients(loss, [inputs[0], variable])]
+    results = [np.zeros(graph.shape(i), np.float32) for i in outputs]
+    plan = _core.Plan(graph, outputs)
+    weft.config.set_matmul_precision(precision)
+    try:
+        plan.run(_core.StepState(0), [x, dy], None, 0, 1, results)
+    finally:
+        weft.config.set_matmul_precision("float32")
+    x, w, dy = (rounded(a, bits) for a in (x, w, dy))
+    for result, a, b in zip(results, (x, dy, x.T), (w, w.T, dy), strict=True):
+        expected, magnitude = a @ b, np.max(np.abs(a) @ np.abs(b))
+        np.testing.assert_allclose(result, expected, rtol=0, atol=2e-6 * magnitude)
+
+
+def test_a_change_of_precision_reaches_plans_that_have_run(device):
+    _core.set_device(device)
+    weft.utils.set_random_seed(2)
+    model = weft.Sequential([layers.Input((64,)), layers.Dense(32)])
+    x = RNG.random((16, 64), dtype=np.float32)
+    exact = model.predict(x, verbose=0)
+    weft.config.set_matmul_precision("bfloat16")
+    try:
+        coarse = model.predict(x, verbose=0)
+    finally:
+        weft.config.set_matmul_precision("float32")
+    assert 1e-4 < np.max(np.abs(exact - coarse)) < 3e-2
+    np.testing.assert_array_equal(model.predict(x, verbose=0), exact)
+
+
+@pytest.mark.parametrize("wrong", ["fp16", "TF32", None, 32])
+def test_an_unknown_precision_is_refused(wrong):
+    with pytest.raises(ValueError, match="set_matmul_precision expects 'float32', 'tf32' or"):
+        weft.config.set_matmul_precision(wrong)
