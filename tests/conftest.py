@@ -31,6 +31,15 @@ def pytest_configure(config):
     _core.set_matmul_precision("float32")
 
 
+def pytest_collection_modifyitems(config, items):
+    left_out = {"cpu": (), "cuda": ("cpu",), "cuda_on_cpu": ("cpu", "long")}
+    marks = left_out[config.getoption("--device")]
+    dropped = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
+    if dropped:
+        items[:] = [item for item in items if item not in dropped]
+        config.hook.pytest_deselected(items=dropped)
+
+
 def pytest_report_header(config):
     return f"device: {config.getoption('--device')} ({_core.get_device()})"
 

@@ -8,6 +8,8 @@ import pytest
 import weft
 from weft import layers
 
+pytestmark = pytest.mark.long
+
 # Units of the hidden layers, and the accuracy on the test images that the lecture reports.
 LECTURE = [
     ((), 0.8911),

@@ -395,10 +395,12 @@ def digest(threads=0):
     return sums.hexdigest()
 
 
+@pytest.mark.cpu
 def test_threads_do_not_change_a_bit():
     assert digest(1) == digest(2) == digest(5)
 
 
+@pytest.mark.cpu
 def test_instruction_sets_agree():
     found = _core.cpu_info()["isas_found"]
     fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]

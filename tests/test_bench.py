@@ -18,6 +18,8 @@ from bench.peers import PEERS, fastest
 from bench.stats import Block, summarise
 from bench.workloads import LSTM, WORKLOADS, Conv2D, Conv2DTranspose, Unsupported
 
+pytestmark = pytest.mark.cpu
+
 # --- workloads ---
 
 

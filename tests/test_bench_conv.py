@@ -14,6 +14,8 @@ from bench import conv
 
 from weft import _core
 
+pytestmark = pytest.mark.cpu
+
 
 def test_shapes() -> None:
     for shape in conv.SHAPES:

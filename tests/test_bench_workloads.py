@@ -17,6 +17,8 @@ from bench.peers import weft_fit
 from bench.worker import Worker
 from bench.workloads import PREDICT_BATCH, WORKLOADS, Workload
 
+pytestmark = pytest.mark.cpu
+
 IMAGES, TEST_IMAGES = 192, PREDICT_BATCH + 3
 
 

@@ -11,6 +11,8 @@ import weft
 from weft import _core, devices
 from weft.cli import diagnose, main, mnist, plots
 
+pytestmark = pytest.mark.cpu
+
 FAST = ["mnist", "--epochs", "1", "--widths", "16", "--batch-size", "256"]
 
 

@@ -342,11 +342,13 @@ def digest(net, threads=0):
     return sums.hexdigest()
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("net", NETS)
 def test_threads_do_not_change_a_bit(net):
     assert digest(net, 1) == digest(net, 2) == digest(net, 3)
 
 
+@pytest.mark.cpu
 def test_instruction_sets_agree():
     info = weft._core.cpu_info()
     others = [isa for isa in ("avx2", "avx512") if isa in info["isas_found"] and isa != info["isa"]]

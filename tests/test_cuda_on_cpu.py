@@ -1,6 +1,6 @@
 """The emulation of CUDA: what it must find, and that it leaves the core's results alone.
 
-These run where the emulation has been built: `pytest --device cuda_on_cpu --module-path ...`.
+These run where the emulation has been built: `pytest --device cuda_on_cpu --module-path=...`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ import pytest
 from weft.datasets import fashion_mnist, mnist, read_idx
 from weft.datasets.idx import idx_header
 
+pytestmark = pytest.mark.cpu
+
 NAMES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",

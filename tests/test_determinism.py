@@ -71,15 +71,18 @@ def digest_elsewhere(optimizer="adam", threads=0, **environment):
     return result.stdout.strip()
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
 def test_threads_do_not_change_a_bit(optimizer):
     assert digest(optimizer, 1) == digest(optimizer, 2) == digest(optimizer, 5)
 
 
+@pytest.mark.cpu
 def test_processes_agree():
     assert digest() == digest_elsewhere()
 
 
+@pytest.mark.cpu
 def test_instruction_sets_agree():
     found = weft._core.cpu_info()["isas_found"]
     fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]

@@ -103,6 +103,33 @@ def test_many_steps_are_one_after_the_other(device):
         np.testing.assert_array_equal(a, b)
 
 
+def test_data_on_the_device_are_checked_like_others(device):
+    _core.set_device(device)
+    graph = _core.Graph()
+    x = graph.input([4, 3], "float32")
+    plan = _core.Plan(graph, [graph.op("unary", [x], {"fn": "negative"})])
+    rows = RNG.random((9, 3), dtype=np.float32)
+    data, results = _core.DeviceArray(rows, plan), np.zeros((8, 3), np.float32)
+    assert plan.run(_core.StepState(0), [data], None, 0, 2, [results]) == 2
+    np.testing.assert_array_equal(results, -rows[:8])
+    order = np.array([8, 7, 6, 5], np.int32)
+    plan.run(_core.StepState(0), [data], order, 0, 1, [results])
+    np.testing.assert_array_equal(results[:4], -rows[order])
+    with pytest.raises(ValueError, match="the steps need 12 rows, input 0 has 9"):
+        plan.run(_core.StepState(0), [data], None, 0, 3, [np.zeros((12, 3), np.float32)])
+    with pytest.raises(ValueError, match="order names row 9 of 9"):
+        plan.run(_core.StepState(0), [data], order + 1, 0, 1, [results])
+    wide = _core.DeviceArray(np.zeros((8, 5), np.float32), plan)
+    with pytest.raises(ValueError, match=r"input 0 must have rows like \(4, 3\)"):
+        plan.run(_core.StepState(0), [wide], None, 0, 1, [results])
+    _core.set_device("cpu")
+    graph = _core.Graph()
+    x = graph.input([4, 3], "float32")
+    on_cpu = _core.Plan(graph, [graph.op("unary", [x], {"fn": "negative"})])
+    with pytest.raises(ValueError, match=r"input 0 is on .*, the plan on cpu"):
+        on_cpu.run(_core.StepState(0), [data], None, 0, 1, [results])
+
+
 def test_a_loss_that_is_not_finite_leaves_the_weights_of_the_step_before(device):
     _core.set_device(device)
     weft.utils.set_random_seed(1)

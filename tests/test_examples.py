@@ -12,6 +12,8 @@ import pytest
 
 import weft
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 SMALL = ["--epochs", "1", "--batch-size", "16", "--limit", "500"]
 

@@ -199,10 +199,12 @@ def digest(threads):
     return sums.hexdigest()
 
 
+@pytest.mark.cpu
 def test_threads_do_not_change_a_bit():
     assert digest(1) == digest(2) == digest(3)
 
 
+@pytest.mark.cpu
 def test_instruction_sets_agree():
     found = weft._core.cpu_info()["isas_found"]
     if not {"avx2", "avx512"} <= set(found):

@@ -304,6 +304,7 @@ def test_errors_say_what_was_expected(index):
         function()
 
 
+@pytest.mark.cpu
 def test_the_other_instruction_sets():
     """Runs this file and the gradient checks once more for each of them."""
     if "WEFT_TESTING_ISA" in os.environ:

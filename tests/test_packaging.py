@@ -15,6 +15,8 @@ import weft
 PACKAGE = Path(weft.__file__).parent
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.cpu
+
 
 def run(code, **env):
     result = subprocess.run(

@@ -451,10 +451,12 @@ def digest(threads=0):
     return hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest()
 
 
+@pytest.mark.cpu
 def test_threads_do_not_change_a_bit():
     assert digest(1) == digest(2) == digest(3)
 
 
+@pytest.mark.cpu
 def test_instruction_sets_agree():
     found = _core.cpu_info()["isas_found"]
     fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]

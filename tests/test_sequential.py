@@ -296,6 +296,7 @@ def test_layers_added_inside_of_a_compiled_model_are_trained():
     assert outer(X, training=True).shape == (9, 2)
 
 
+@pytest.mark.cpu
 def test_plans_of_many_batch_sizes_take_little_memory():
     model = weft.Sequential([weft.Input((4,)), layers.Dense(30000), layers.Dense(1)])
     model.compile("sgd", "mse")

@@ -11,10 +11,38 @@ namespace weft {
 
 namespace {
 
-// Rows of `array` must have the shape of the value's rows; returns how many there are.
-int64_t check_rows(const char* what, size_t i, const Value& value, const py::array& array) {
-  check(array.flags() & py::array::c_style, what, " ", i, " must be C-contiguous");
-  const Shape shape = shape_of(array);
+// A copy of a user's array in a device's memory, for plans that read it in many runs.
+struct DeviceArray {
+  DeviceArray(const py::array& array, Device& device)
+      : shape(shape_of(array)), dtype(dtype_of(array)), bytes(array.nbytes()), buffer(device, array.nbytes()) {
+    check(array.flags() & py::array::c_style, "the array must be C-contiguous");
+    device.copy_in(buffer.floats(), array.data(), static_cast<size_t>(bytes));
+  }
+  Shape shape;
+  DType dtype;
+  int64_t bytes;
+  Buffer buffer;
+};
+
+// An input as it was given: an array of the host's or one of the device's.
+struct Input {
+  Shape shape;
+  UserArray array;  // all of it
+};
+Input input_of(const py::handle& given, size_t i, const Device& device) {
+  if (py::isinstance<DeviceArray>(given)) {
+    const auto& held = given.cast<const DeviceArray&>();
+    check(&held.buffer.device() == &device, "input ", i, " is on ", held.buffer.device().name(), ", the plan on ",
+          device.name());
+    return {held.shape, {held.buffer.floats(), held.dtype, held.bytes, 0, true}};
+  }
+  const auto array = given.cast<py::array>();
+  check(array.flags() & py::array::c_style, "input ", i, " must be C-contiguous");
+  return {shape_of(array), {const_cast<void*>(array.data()), dtype_of(array), array.nbytes(), 0}};
+}
+
+// Rows of an array of this shape must have the shape of the value's rows; returns how many there are.
+int64_t check_rows(const char* what, size_t i, const Value& value, const Shape& shape) {
   const size_t rank = value.shape.size();
   const bool fits =
       shape.size() == rank && (rank == 0 || std::equal(shape.begin() + 1, shape.end(), value.shape.begin() + 1));
@@ -25,7 +53,7 @@ int64_t check_rows(const char* what, size_t i, const Value& value, const py::arr
 // A request and the arrays it points into: the sequences they came in may change while the plan runs.
 struct HeldRequest {
   Plan::Request request;
-  std::vector<py::array> arrays;
+  std::vector<py::object> arrays;
 };
 
 HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
@@ -51,9 +79,9 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
   }
   int64_t rows_available = -1;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto array = inputs[i].cast<py::array>();
+    const auto [shape, whole] = input_of(inputs[i], i, plan.device());
     const Value& value = plan.input_values()[i];
-    const int64_t rows = check_rows("input", i, value, array);
+    const int64_t rows = check_rows("input", i, value, shape);
     if (!is_batch(value)) {
       // Read whole, from its first row.
       check(!order && start == 0 && steps <= 1, "input ", i, " of shape ", value.shape, " is no batch of ",
@@ -66,12 +94,11 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     if (order && rows_available >= 0) check(rows == rows_available, "inputs must have the same number of rows");
     rows_available = rows;
     // The rows of these steps, unless the order may name any.
-    const int64_t bytes = array.nbytes(), row = rows > 0 ? bytes / rows : 0;
-    const int64_t first = order || !is_batch(value) ? 0 : start;
-    const int64_t read = order || !is_batch(value) ? bytes : (end - start) * row;
-    char* const data = static_cast<char*>(const_cast<void*>(array.data()));
-    request.inputs.push_back({data + first * row, dtype_of(array), read, first * row});
-    held.arrays.push_back(array);
+    const int64_t row = rows > 0 ? whole.bytes / rows : 0;
+    const bool all = order || !is_batch(value);
+    const int64_t skip = all ? 0 : start * row, bytes = all ? whole.bytes : (end - start) * row;
+    request.inputs.push_back({static_cast<char*>(whole.data) + skip, whole.dtype, bytes, skip, whole.on_device});
+    held.arrays.push_back(inputs[i]);
   }
   if (order && rows_available >= 0) {
     for (int64_t i = start; i < end; ++i) {
@@ -84,7 +111,8 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     const Value& value = plan.output_values()[i];
     check(array.writeable(), "output ", i, " must be writeable");
     check(dtype_of(array) == value.dtype, "output ", i, " must be ", dtype_name(value.dtype));
-    const int64_t rows = check_rows("output", i, value, array);
+    check(array.flags() & py::array::c_style, "output ", i, " must be C-contiguous");
+    const int64_t rows = check_rows("output", i, value, shape_of(array));
     char* data = static_cast<char*>(array.mutable_data());
     int64_t bytes = array.nbytes(), skip = 0;
     if (is_batch(value)) {
@@ -179,6 +207,13 @@ void bind_plan(py::module_& m) {
       .def_property_readonly("aborted", [](const StepState& state) { return state.abort_step != 0; })
       .def("reset_sums", [](StepState& state) { std::fill(std::begin(state.sums), std::end(state.sums), 0.0); });
 
+  py::class_<DeviceArray>(m, "DeviceArray")
+      .def(py::init([](const py::array& array, const Plan& plan) {
+             return std::make_unique<DeviceArray>(array, plan.device());
+           }),
+           py::arg("array"), py::arg("plan"))
+      .def_property_readonly("shape", [](const DeviceArray& a) { return py::tuple(py::cast(a.shape)); });
+
   py::class_<Plan>(m, "Plan")
       .def(py::init([](const Graph& graph, std::vector<ValueId> outputs, bool fuse) {
              return std::make_unique<Plan>(device_of(graph), graph, std::move(outputs), fuse);
@@ -207,6 +242,7 @@ void bind_plan(py::module_& m) {
           },
           py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("repeats"))
       .def("describe", &describe)
+      .def_property_readonly("device", [](const Plan& plan) { return std::string(plan.device().name()); })
       .def_property_readonly("arena_bytes", &Plan::arena_bytes)
       .def_property_readonly("flops", &Plan::flops);
 }

@@ -33,6 +33,7 @@ class Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
+  Device& device() const { return device_; }
   // Rows of one step, from the first input (1 without inputs).
   int64_t batch() const { return batch_; }
   const std::vector<Value>& input_values() const { return input_values_; }
@@ -40,7 +41,7 @@ class Plan {
 
   struct Request {
     StepState* state;
-    std::vector<HostArray> inputs, outputs;
+    std::vector<UserArray> inputs, outputs;
     const int32_t* order;  // (start + steps*batch or more) rows of the inputs, or null
     int64_t start, steps;
     std::function<bool()> poll;  // true cancels after the current step

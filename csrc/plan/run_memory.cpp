@@ -43,10 +43,10 @@ void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int6
   return copy->floats();
 }
 
-void RunMemory::bind(const StepState& state, const std::vector<HostArray>& inputs,
-                     const std::vector<HostArray>& outputs, const int32_t* order, int64_t end) {
+void RunMemory::bind(const StepState& state, const std::vector<UserArray>& inputs,
+                     const std::vector<UserArray>& outputs, const int32_t* order, int64_t end) {
   std::vector<char> image(size_of_memory(n_inputs_ + n_outputs_));
-  const auto place = [](void* data, const HostArray& array) {
+  const auto place = [](void* data, const UserArray& array) {
     // The address of row 0, which may lie before everything that is there.
     return Binding{reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(data) - static_cast<uintptr_t>(array.skip)),
                    array.dtype};
@@ -60,7 +60,8 @@ void RunMemory::bind(const StepState& state, const std::vector<HostArray>& input
   std::memcpy(image.data(), &head, sizeof(head));
   std::vector<Binding> bound;
   for (size_t i = 0; i < n_inputs_; ++i) {
-    void* const data = on_device(input_copies_[i], inputs[i].data, inputs[i].bytes);
+    void* data = inputs[i].data;
+    if (!inputs[i].on_device) data = on_device(input_copies_[i], data, inputs[i].bytes);
     if (data != inputs[i].data) device_.copy_in(data, inputs[i].data, static_cast<size_t>(inputs[i].bytes));
     bound.push_back(place(data, inputs[i]));
   }
@@ -77,7 +78,7 @@ StepState RunMemory::read_state() const {
   return state;
 }
 
-void RunMemory::read_outputs(const std::vector<HostArray>& outputs) const {
+void RunMemory::read_outputs(const std::vector<UserArray>& outputs) const {
   for (size_t i = 0; i < n_outputs_; ++i) {
     if (device_.uses_host_memory() || outputs[i].bytes == 0) continue;
     device_.copy_out(outputs[i].data, output_copies_[i]->floats(), static_cast<size_t>(outputs[i].bytes));

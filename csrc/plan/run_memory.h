@@ -11,10 +11,11 @@
 namespace weft {
 
 // The part of a user's array that a run reads or writes. Row 0 of the whole array is `skip` bytes before `data`.
-struct HostArray {
+struct UserArray {
   void* data;
   DType dtype;
   int64_t bytes, skip;
+  bool on_device = false;  // already in the device's memory
 };
 
 class RunMemory {
@@ -25,11 +26,11 @@ class RunMemory {
   StepState* state() const { return const_cast<StepState*>(bindings_.state); }
 
   // Before a run: order (order_rows) or null; end is the number of rows that the run may look at.
-  void bind(const StepState& state, const std::vector<HostArray>& inputs, const std::vector<HostArray>& outputs,
+  void bind(const StepState& state, const std::vector<UserArray>& inputs, const std::vector<UserArray>& outputs,
             const int32_t* order, int64_t end);
   // After it.
   StepState read_state() const;
-  void read_outputs(const std::vector<HostArray>& outputs) const;
+  void read_outputs(const std::vector<UserArray>& outputs) const;
 
  private:
   void* on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes);

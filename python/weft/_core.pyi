@@ -116,6 +116,13 @@ class Graph:
     def gradients(self, loss: int, values: Sequence[int]) -> list[int]:
         """Records the backward ops of scalar `loss` and returns d loss / d value for each; -1 where none."""
 
+class DeviceArray:
+    """A copy of an array in the memory of a plan's device, for plans that read it in many runs."""
+
+    def __init__(self, array: NDArray[Any], plan: Plan) -> None: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
 class Plan:
     """A compiled graph: a flat list of kernel calls over one arena, run without Python."""
 
@@ -124,7 +131,7 @@ class Plan:
     def run(
         self,
         state: StepState,
-        inputs: Sequence[NDArray[Any]],
+        inputs: Sequence[NDArray[Any] | DeviceArray],
         order: NDArray[np.int32] | None,
         start: int,
         steps: int,
@@ -142,7 +149,7 @@ class Plan:
     def find_nonfinite(
         self,
         state: StepState,
-        inputs: Sequence[NDArray[Any]],
+        inputs: Sequence[NDArray[Any] | DeviceArray],
         order: NDArray[np.int32] | None,
         start: int,
     ) -> str:
@@ -152,11 +159,13 @@ class Plan:
     def profile(
         self,
         state: StepState,
-        inputs: Sequence[NDArray[Any]],
+        inputs: Sequence[NDArray[Any] | DeviceArray],
         order: NDArray[np.int32] | None,
         repeats: int,
     ) -> list[float]:
         """Median seconds of each kernel call on the calling thread alone; variables change as in training."""
+    @property
+    def device(self) -> str: ...
     @property
     def arena_bytes(self) -> int: ...
     @property

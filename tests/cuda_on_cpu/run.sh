@@ -15,7 +15,7 @@ build() {  # FOLDER OPTIONS...
   cmake --build "$folder/$1" >/dev/null
 }
 run_tests() {  # FOLDER TESTS...
-  "$python" -m pytest -q -p no:cacheprovider --device cuda_on_cpu --module-path "$folder/$1" "${@:2}"
+  "$python" -m pytest -q -p no:cacheprovider --device cuda_on_cpu "--module-path=$folder/$1" "${@:2}"
 }
 case_table="tests/test_ops.py tests/test_gradients.py tests/test_devices.py"
 

@@ -56,12 +56,18 @@ class Runner:
         self.scale = scale
         self.batch = batch
         self.rows = len(data.x)
-        self._inputs = data.arrays
+        self._inputs: list[Any] = data.arrays
         self._full_steps, rest = divmod(self.rows, batch)
         self.steps = self._full_steps + (rest > 0)
         self._full = plan(batch) if self._full_steps else None
         self._tail = plan(rest) if rest else None
         self._optimizer = optimizer
+
+    def keep_data_on_device(self) -> None:
+        """Copies the data to where the plans run, once for all passes to come."""
+        plan = self._any.plan
+        if plan.device != "cpu":
+            self._inputs = [_core.DeviceArray(array, plan) for array in self._inputs]
 
     def reset(self) -> None:
         """Sets the sums, and the variables of metrics written in Keras's way, to 0."""
