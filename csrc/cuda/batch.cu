@@ -1,4 +1,5 @@
 // The two ends of a plan: the gather of a batch from the data set, with its conversion, and the store of a result.
+#include "cuda/axes.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
 #include "cuda/table.h"
@@ -24,13 +25,19 @@ __device__ int32_t saturate(T x) {
   }
 }
 
+struct LoadBatchGridArgs {
+  LoadBatchArgs args;
+  Divisor row_size;
+};
+
 template <class T>
-__device__ void load_rows(const LoadBatchArgs& args) {
+__device__ void load_rows(const LoadBatchGridArgs& grid) {
+  const LoadBatchArgs& args = grid.args;
   const T* data = static_cast<const T*>(args.source->data);
   const int32_t* order = args.order ? *args.order : nullptr;
   const int64_t first_row = args.state->row;
   for_each_item(args.rows * args.row_size, [&](int64_t i) {
-    const int64_t row = i / args.row_size, column = i % args.row_size;
+    const int64_t row = divide(i, grid.row_size), column = i - row * args.row_size;
     const int64_t source_row = order ? order[first_row + row] : first_row + row;
     const T x = data[source_row * args.row_size + column];
     const int64_t to = row * args.y_stride + column;
@@ -42,37 +49,44 @@ __device__ void load_rows(const LoadBatchArgs& args) {
 }
 
 // The type is that of the array bound at run time, so the choice is made on the device.
-__device__ void load_batch_body(const LoadBatchArgs& args) {
-  switch (args.source->dtype) {
+__device__ void load_batch_body(const LoadBatchGridArgs& grid) {
+  switch (grid.args.source->dtype) {
     case DType::kFloat32:
-      return load_rows<float>(args);
+      return load_rows<float>(grid);
     case DType::kInt32:
-      return load_rows<int32_t>(args);
+      return load_rows<int32_t>(grid);
     case DType::kUInt8:
     case DType::kBool:
-      return load_rows<uint8_t>(args);
+      return load_rows<uint8_t>(grid);
     case DType::kInt8:
-      return load_rows<int8_t>(args);
+      return load_rows<int8_t>(grid);
     case DType::kUInt16:
-      return load_rows<uint16_t>(args);
+      return load_rows<uint16_t>(grid);
     case DType::kInt16:
-      return load_rows<int16_t>(args);
+      return load_rows<int16_t>(grid);
     case DType::kUInt32:
-      return load_rows<uint32_t>(args);
+      return load_rows<uint32_t>(grid);
     case DType::kInt64:
-      return load_rows<int64_t>(args);
+      return load_rows<int64_t>(grid);
     case DType::kUInt64:
-      return load_rows<uint64_t>(args);
+      return load_rows<uint64_t>(grid);
     case DType::kFloat64:
-      return load_rows<double>(args);
+      return load_rows<double>(grid);
   }
 }
 
 void load_batch(const LoadBatchArgs& args) {
-  launch<LoadBatchArgs, load_batch_body>(blocks_for(args.rows * args.row_size), args);
+  if (args.row_size == 0) return;
+  launch<LoadBatchGridArgs, load_batch_body>(blocks_for(args.rows * args.row_size), {args, divisor_of(args.row_size)});
 }
 
-__device__ void store_batch_body(const StoreBatchArgs& args) {
+struct StoreBatchGridArgs {
+  StoreBatchArgs args;
+  Divisor row_size;
+};
+
+__device__ void store_batch_body(const StoreBatchGridArgs& grid) {
+  const StoreBatchArgs& args = grid.args;
   uint32_t* data = static_cast<uint32_t*>(args.target->data) + args.state->row * args.row_size;
   const uint32_t* x = static_cast<const uint32_t*>(args.x);  // bits are only moved
   for_each_item(args.rows * args.row_size,
@@ -80,7 +94,9 @@ __device__ void store_batch_body(const StoreBatchArgs& args) {
 }
 
 void store_batch(const StoreBatchArgs& args) {
-  launch<StoreBatchArgs, store_batch_body>(blocks_for(args.rows * args.row_size), args);
+  if (args.row_size == 0) return;
+  launch<StoreBatchGridArgs, store_batch_body>(blocks_for(args.rows * args.row_size),
+                                               {args, divisor_of(args.row_size)});
 }
 
 }  // namespace

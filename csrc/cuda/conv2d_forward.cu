@@ -27,7 +27,7 @@ struct Conv2dForwardEpilogue {
       keep_larger(best.w, place.w, value.w, i);
     }
     best = dropout_quad(args.dropout, image, image_windows * f, column, best);
-    store_few(args.y + image * args.y_stride + column, best, count, f % 4 == 0);
+    store_quad(args.y + image * args.y_stride + column, count, best);
     if (!args.argmax) return;
     uint8_t* places = args.argmax + image * args.argmax_stride + column;
     places[0] = static_cast<uint8_t>(place.x);

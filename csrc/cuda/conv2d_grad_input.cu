@@ -59,16 +59,15 @@ struct Conv2dGradInputEpilogue {
     const ConvShape& s = args.shape;
     const int64_t image_pixels = s.h * s.w, count = s.c - first;
     if (count <= 0) return;
-    const bool in_fours = s.c % 4 == 0;
     const int64_t image = pixel / image_pixels, column = pixel % image_pixels * s.c + first;
     const int64_t at = image * args.dx_stride + column;
     float4 value = load_float4(c);
     if (args.bias) value = value + load_float4(args.bias + first);
     value = dropout_quad(args.dropout, image, image_pixels * s.c, column, unary_quad(args.act, value));
     if (args.saved) {
-      value = stored_grad_quad(args.saved_act, args.dropout, value, load_few(args.saved + at, count, in_fours));
+      value = stored_grad_quad(args.saved_act, args.dropout, value, load_quad(args.saved + at, count));
     }
-    store_few(args.dx + at, value, count, in_fours);
+    store_quad(args.dx + at, count, value);
   }
 };
 

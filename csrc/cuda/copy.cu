@@ -1,29 +1,27 @@
 // Strided copies, conversions between element types, and fill.
+#include "cuda/axes.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
-#include "cuda/strided.h"
 #include "cuda/table.h"
 
 namespace weft::cuda {
 namespace {
 
-struct CountedCopyArgs {
-  CopyArgs copy;
-  int64_t count;
+// Bits are only moved, so int32 may pass as float32.
+struct CopyGridArgs {
+  float* y;
+  const float* x;
+  Axes<2> axes;  // of y, x
 };
 
-__device__ void copy_body(const CountedCopyArgs& args) {
-  const CopyArgs& c = args.copy;
-  const uint32_t* x = static_cast<const uint32_t*>(c.x);  // bits are only moved
-  uint32_t* y = static_cast<uint32_t*>(c.y);
-  for_each_item(args.count, [&](int64_t i) {
-    y[strided_offset(i, c.rank, c.shape, c.y_stride)] = x[strided_offset(i, c.rank, c.shape, c.x_stride)];
-  });
+__device__ void copy_body(const CopyGridArgs& args) {
+  store_each(args.axes, args.y, [&](const int64_t(&offset)[2]) { return args.x[offset[1]]; });
 }
 
 void copy(const CopyArgs& args) {
-  const int64_t count = count_elements(args.rank, args.shape);
-  launch<CountedCopyArgs, copy_body>(blocks_for(count), {args, count});
+  const Axes<2> axes = merged_axes<2>(args.rank, args.shape, {args.y_stride, args.x_stride});
+  launch<CopyGridArgs, copy_body>(blocks_for(axes.count),
+                                  {static_cast<float*>(args.y), static_cast<const float*>(args.x), axes});
 }
 
 // As NumPy's astype on x86: what does not fit becomes the smallest number.
@@ -31,23 +29,30 @@ __device__ int32_t truncated(float x) {
   return x >= -2147483648.0f && x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MIN;
 }
 
-__device__ void cast_body(const CastArgs& args) {
-  for_each_item(args.rows * args.row_size, [&](int64_t i) {
-    const int64_t row = i / args.row_size, column = i % args.row_size;
-    const int64_t from = row * args.x_stride + column, to = row * args.y_stride + column;
-    if (args.to == DType::kInt32) {
-      const int32_t value = args.from == DType::kInt32 ? static_cast<const int32_t*>(args.x)[from]
-                                                       : truncated(static_cast<const float*>(args.x)[from]);
-      static_cast<int32_t*>(args.y)[to] = value;
+struct CastGridArgs {
+  CastArgs args;
+  Divisor row_size;
+};
+
+__device__ void cast_body(const CastGridArgs& grid) {
+  const CastArgs& a = grid.args;
+  for_each_item(a.rows * a.row_size, [&](int64_t i) {
+    const int64_t row = divide(i, grid.row_size), column = i - row * a.row_size;
+    const int64_t from = row * a.x_stride + column, to = row * a.y_stride + column;
+    if (a.from == a.to) {
+      static_cast<float*>(a.y)[to] = static_cast<const float*>(a.x)[from];
+    } else if (a.to == DType::kInt32) {
+      static_cast<int32_t*>(a.y)[to] = truncated(static_cast<const float*>(a.x)[from]);
     } else {
-      const float value = args.from == DType::kInt32 ? static_cast<float>(static_cast<const int32_t*>(args.x)[from])
-                                                     : static_cast<const float*>(args.x)[from];
-      static_cast<float*>(args.y)[to] = value;
+      static_cast<float*>(a.y)[to] = static_cast<float>(static_cast<const int32_t*>(a.x)[from]);
     }
   });
 }
 
-void cast(const CastArgs& args) { launch<CastArgs, cast_body>(blocks_for(args.rows * args.row_size), args); }
+void cast(const CastArgs& args) {
+  if (args.row_size == 0) return;
+  launch<CastGridArgs, cast_body>(blocks_for(args.rows * args.row_size), {args, divisor_of(args.row_size)});
+}
 
 __device__ void fill_body(const FillArgs& args) {
   for_each_item(args.size, [&](int64_t i) { args.y[i] = args.value; });

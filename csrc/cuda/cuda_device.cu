@@ -57,6 +57,7 @@ void CudaDevice::use() const {
 }
 
 void* CudaDevice::allocate(size_t bytes) {
+  std::lock_guard lock(mutex_);
   use();
   void* memory = nullptr;
   if (cudaMalloc(&memory, bytes > 0 ? bytes : 1) != cudaSuccess) {
@@ -73,6 +74,7 @@ void CudaDevice::release(void* memory) {
 
 void CudaDevice::copy_in(void* to, const void* from_host, size_t bytes) {
   if (bytes == 0) return;
+  std::lock_guard lock(mutex_);
   use();
   WEFT_CUDA(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, stream_));
   WEFT_CUDA(cudaStreamSynchronize(stream_));
@@ -80,6 +82,7 @@ void CudaDevice::copy_in(void* to, const void* from_host, size_t bytes) {
 
 void CudaDevice::copy_out(void* to_host, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  std::lock_guard lock(mutex_);
   use();
   WEFT_CUDA(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, stream_));
   WEFT_CUDA(cudaStreamSynchronize(stream_));
@@ -92,6 +95,7 @@ void CudaDevice::synchronize() { WEFT_CUDA(cudaStreamSynchronize(stream_)); }
 void CudaDevice::run(const Program& program) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kPollInterval = std::chrono::milliseconds(50);
+  std::unique_lock lock(mutex_);
   use();
   auto graph = std::static_pointer_cast<StepGraph>(program.compiled);
   if (!graph || graph->precision() != precision_) {
@@ -103,7 +107,11 @@ void CudaDevice::run(const Program& program) {
     const auto now = Clock::now();
     if (!program.poll || now - polled < kPollInterval) continue;
     polled = now;
-    if (program.poll()) break;
+    // It may wait for a thread that waits for this device.
+    lock.unlock();
+    const bool cancelled = program.poll();
+    lock.lock();
+    if (cancelled) break;
   }
   WEFT_CUDA(cudaStreamSynchronize(stream_));
 }

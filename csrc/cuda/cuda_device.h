@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <mutex>
 #include <string>
 
 #include "core/device.h"
@@ -30,6 +31,7 @@ class CudaDevice final : public Device {
  private:
   void use() const;  // makes this GPU and its stream those of the calling thread
 
+  std::mutex mutex_;  // one thread at a time uses the stream: another one may be capturing it
   int index_;
   std::string name_;
   cudaStream_t stream_ = nullptr;

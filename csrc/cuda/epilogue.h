@@ -3,6 +3,7 @@
 
 #include "cuda/lane.h"
 #include "cuda/philox.h"
+#include "cuda/quad.h"
 #include "ops/unary_functions.h"
 
 namespace weft::cuda {
@@ -56,18 +57,5 @@ WEFT_INLINE float4 operator+(float4 a, float4 b) { return make_float4(a.x + b.x,
 
 WEFT_INLINE float4 load_float4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 WEFT_INLINE void store_float4(float* p, float4 x) { *reinterpret_cast<float4*>(p) = x; }
-
-// The same for up to four elements that need not be aligned: channels of a pixel, unless they come in fours.
-WEFT_INLINE float4 load_few(const float* p, int64_t count, bool in_fours) {
-  if (in_fours) return load_float4(p);
-  return make_float4(p[0], count > 1 ? p[1] : 0.0f, count > 2 ? p[2] : 0.0f, count > 3 ? p[3] : 0.0f);
-}
-WEFT_INLINE void store_few(float* p, float4 x, int64_t count, bool in_fours) {
-  if (in_fours) return store_float4(p, x);
-  p[0] = x.x;
-  if (count > 1) p[1] = x.y;
-  if (count > 2) p[2] = x.z;
-  if (count > 3) p[3] = x.w;
-}
 
 }  // namespace weft::cuda

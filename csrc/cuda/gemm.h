@@ -206,7 +206,7 @@ void launch_gemm(int64_t m, int64_t n, int64_t k, const A& a, const B& b, const 
 // --- Operands ----------------------------------------------------------------------------------------
 
 // Elements [inner, inner + 4) of a line whose first `length` elements count; four are readable.
-__device__ __forceinline__ float4 load_quad(const float* line, int64_t inner, int64_t length) {
+__device__ __forceinline__ float4 counted_quad(const float* line, int64_t inner, int64_t length) {
   float4 quad = *reinterpret_cast<const float4*>(line + inner);
   if (inner + 1 >= length) quad.y = 0.0f;
   if (inner + 2 >= length) quad.z = 0.0f;
@@ -224,7 +224,7 @@ struct Lines {
 
   __device__ __forceinline__ float4 load4(int64_t outer, int64_t inner) const {
     if (outer >= lines || inner >= length) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return load_quad(x + outer * stride, inner, length);
+    return counted_quad(x + outer * stride, inner, length);
   }
 };
 

@@ -2,41 +2,60 @@
 // each.
 #include "cuda/lane.h"
 #include "cuda/launch.h"
+#include "cuda/quad.h"
 #include "cuda/table.h"
 #include "ops/unary_functions.h"
 
 namespace weft::cuda {
 namespace {
 
-template <class Function>
-__device__ void unary_body(const UnaryArgs& args) {
-  const Constants c = constants_of(args.spec);
-  for_each_item(args.rows * args.row_size, [&](int64_t i) {
-    const int64_t row = i / args.row_size, column = i % args.row_size;
-    args.y[row * args.y_stride + column] = Function::value(args.x[row * args.x_stride + column], c);
-  });
-}
+struct UnaryGridArgs {
+  UnaryArgs args;
+  QuadGrid quads;
+};
 
 template <class Function>
-__device__ void unary_grad_body(const UnaryGradArgs& args) {
-  const Constants c = constants_of(args.spec);
-  for_each_item(args.rows * args.row_size, [&](int64_t i) {
-    const int64_t row = i / args.row_size, column = i % args.row_size;
-    const float dy = args.dy[row * args.dy_stride + column];
-    const float saved = args.saved ? args.saved[row * args.saved_stride + column] : dy;  // identity needs none
-    args.dx[row * args.dx_stride + column] = Function::grad(dy, saved, c);
+__device__ void unary_body(const UnaryGridArgs& grid) {
+  const UnaryArgs& a = grid.args;
+  const Constants c = constants_of(a.spec);
+  grid.quads.for_each([&](int64_t row, int64_t column, int64_t n) {
+    const float4 x = load_quad(a.x + row * a.x_stride + column, n);
+    store_quad(a.y + row * a.y_stride + column, n,
+               make_float4(Function::value(x.x, c), Function::value(x.y, c), Function::value(x.z, c),
+                           Function::value(x.w, c)));
   });
 }
 
 void unary(const UnaryArgs& args) {
+  const UnaryGridArgs grid = {args, quad_grid(args.rows, args.row_size)};
   with_function(args.spec, [&]<class Function>(Function) {
-    launch<UnaryArgs, unary_body<Function>>(blocks_for(args.rows * args.row_size), args);
+    launch<UnaryGridArgs, unary_body<Function>>(blocks_for(grid.quads.count()), grid);
+  });
+}
+
+struct UnaryGradGridArgs {
+  UnaryGradArgs args;
+  QuadGrid quads;
+};
+
+template <class Function>
+__device__ void unary_grad_body(const UnaryGradGridArgs& grid) {
+  const UnaryGradArgs& a = grid.args;
+  const Constants c = constants_of(a.spec);
+  grid.quads.for_each([&](int64_t row, int64_t column, int64_t n) {
+    const float4 dy = load_quad(a.dy + row * a.dy_stride + column, n);
+    // identity needs no saved value
+    const float4 saved = a.saved ? load_quad(a.saved + row * a.saved_stride + column, n) : dy;
+    store_quad(a.dx + row * a.dx_stride + column, n,
+               make_float4(Function::grad(dy.x, saved.x, c), Function::grad(dy.y, saved.y, c),
+                           Function::grad(dy.z, saved.z, c), Function::grad(dy.w, saved.w, c)));
   });
 }
 
 void unary_grad(const UnaryGradArgs& args) {
+  const UnaryGradGridArgs grid = {args, quad_grid(args.rows, args.row_size)};
   with_function(args.spec, [&]<class Function>(Function) {
-    launch<UnaryGradArgs, unary_grad_body<Function>>(blocks_for(args.rows * args.row_size), args);
+    launch<UnaryGradGridArgs, unary_grad_body<Function>>(blocks_for(grid.quads.count()), grid);
   });
 }
 
