@@ -7,6 +7,7 @@ import pytest
 
 import weft
 from weft import _core, devices, layers
+from weft.models import streaming
 
 RNG = np.random.default_rng(3)
 
@@ -100,6 +101,33 @@ def test_many_steps_are_one_after_the_other(device):
                 model.train_on_batch(x[i : i + 1], y[i : i + 1])
         results.append(model.get_weights())
     for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_data_that_do_not_fit_go_there_in_chunks(device, shuffle, monkeypatch):
+    _core.set_device(device)
+    x, y = RNG.random((23, 6), dtype=np.float32), RNG.integers(0, 3, 23)
+
+    def weights():
+        weft.utils.set_random_seed(1)
+        model = weft.Sequential([layers.Input((6,)), layers.Dense(8, "tanh"), layers.Dropout(0.3)])
+        model.add(layers.Dense(3))
+        model.compile("adam", weft.losses.SparseCategoricalCrossentropy(from_logits=True))
+        validation = (x[:7], y[:7])
+        history = model.fit(
+            x, y, batch_size=2, epochs=2, shuffle=shuffle, validation_data=validation, verbose=0
+        )
+        return [*model.get_weights(), np.array(history.history["val_loss"])]
+
+    expected = weights()
+
+    def too_large(array, plan):
+        raise MemoryError
+
+    monkeypatch.setattr(_core, "DeviceArray", too_large)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 200)
+    for a, b in zip(weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

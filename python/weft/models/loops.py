@@ -13,6 +13,7 @@ from weft.callbacks import CallbackList, ProgressBar
 from weft.graph import Array
 from weft.models.data import Data
 from weft.models.plans import StepPlan
+from weft.models.streaming import gathered, run_in_chunks
 
 _REDRAW_SECONDS = 0.1
 _WATCHED_ROWS = 4096  # of predict, between two redraws
@@ -57,6 +58,7 @@ class Runner:
         self.batch = batch
         self.rows = len(data.x)
         self._inputs: list[Any] = data.arrays
+        self._in_chunks = False
         self._full_steps, rest = divmod(self.rows, batch)
         self.steps = self._full_steps + (rest > 0)
         self._full = plan(batch) if self._full_steps else None
@@ -64,10 +66,17 @@ class Runner:
         self._optimizer = optimizer
 
     def keep_data_on_device(self) -> None:
-        """Copies the data to where the plans run, once for all passes to come."""
+        """Copies the data to where the plans run, once for all passes to come.
+
+        Data that are too large for the device stay where they are and go there in chunks.
+        """
         plan = self._any.plan
-        if plan.device != "cpu":
+        if plan.device == "cpu":
+            return
+        try:
             self._inputs = [_core.DeviceArray(array, plan) for array in self._inputs]
+        except MemoryError:
+            self._in_chunks = True
 
     def reset(self) -> None:
         """Sets the sums, and the variables of metrics written in Keras's way, to 0."""
@@ -112,28 +121,40 @@ class Runner:
     def _run(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
         state, optimizer = self.state, self._optimizer
         if optimizer is None:
-            return step.plan.run(state, self._inputs, order, row, steps)
+            return self._run_plan(step, order, row, steps)
         # The optimizer owns the count of its updates: it may come from another model.
         state.iteration = optimizer._iterations
         try:
             if not optimizer.is_scheduled:
                 state.learning_rate = optimizer.current_rate()
-                return step.plan.run(state, self._inputs, order, row, steps)
+                return self._run_plan(step, order, row, steps)
             for done in range(steps):
                 state.learning_rate = optimizer.current_rate()
                 begin = row + done * step.batch
-                if step.plan.run(state, self._inputs, order, begin, 1) < 1:
+                if self._run_plan(step, order, begin, 1) < 1:
                     return done
                 optimizer._iterations = state.iteration
             return steps
         finally:
             optimizer._iterations = state.iteration
 
+    def _run_plan(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
+        if not self._in_chunks:
+            return step.plan.run(self.state, self._inputs, order, row, steps)
+
+        def run(rows: list[Array], steps: int) -> int:
+            return step.plan.run(self.state, rows, None, 0, steps)
+
+        return run_in_chunks(run, self._inputs, order, row, steps, step.batch)
+
     def _error(
         self, plan: StepPlan, order: Array | None, step: int, epoch: int | None
     ) -> NonFiniteLossError:
         row = step * self.batch
-        found = plan.plan.find_nonfinite(self.state, self._inputs, order, row)
+        inputs = self._inputs
+        if self._in_chunks:
+            inputs, order, row = gathered(inputs, order, row, row + plan.batch), None, 0
+        found = plan.plan.find_nonfinite(self.state, inputs, order, row)
         layer = found.partition(" (")[0]  # the kernel follows
         place = f"layer {layer!r}" if layer not in ("", "loss") else "the loss itself"
         when = "" if epoch is None else f" at epoch {epoch + 1}, step {step + 1}"

@@ -129,10 +129,9 @@ class Trainer(Compilable):
             if validation_steps is not None:
                 val_data = val_data.rows(0, validation_steps * val_batch)
             val_runner = self._test_runner(val_data, val_batch, calls.wants_batches("test"))
-        if epochs - initial_epoch > 1 or self.last_fit_mode == "batch":
-            runner.keep_data_on_device()
-            if val_runner is not None:
-                val_runner.keep_data_on_device()
+        runner.keep_data_on_device()
+        if val_runner is not None:
+            val_runner.keep_data_on_device()
 
         self.stop_training = False
         self.history = history
