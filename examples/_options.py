@@ -22,7 +22,7 @@ def parser(description: str | None, epochs: int, batch_size: int) -> argparse.Ar
         "--device",
         type=_device,
         default="auto",
-        help="where to train; auto is the fastest there is",
+        help="where to train: cpu, cuda or auto",
     )
     options.add_argument("--limit", type=_positive, help="use only this many images of each set")
     options.add_argument("--seed", type=int, default=0, help="the same seed gives the same network")

@@ -204,16 +204,21 @@ def test_a_gpu_that_is_not_there(monkeypatch, found, name, message):
     assert _core.get_device() == before
 
 
-def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
-    monkeypatch.setattr(devices, "_cuda", lambda: (None, 0, "no driver"))
-    monkeypatch.setattr(devices, "_chosen", None)
+def test_auto_is_the_cpu():
     before = _core.get_device()
     try:
         weft.config.set_device("auto")
         assert weft.config.get_device() == "cpu"
-        assert weft.config.list_devices() == ["cpu"]
     finally:
         _core.set_device(before)
+
+
+def test_without_a_gpu_there_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(devices, "_cuda", lambda: (None, 0, "no driver"))
+    assert weft.config.list_devices() == ["cpu"]
+    assert devices.cuda_reason() == "no driver"
+    with pytest.raises(ValueError, match="cuda:0 is not available here: no driver"):
+        devices.describe("cuda:0")
 
 
 def rounded(x, bits):

@@ -1,10 +1,13 @@
 """Keras's small helpers: one-hot labels, normalisation, seeds."""
 
+import importlib
 import random
+import re
 
 import numpy as np
 import pytest
 
+import weft
 from weft.utils import normalize, set_random_seed, to_categorical
 
 
@@ -69,3 +72,23 @@ def test_set_random_seed_seeds_all_three():
 def test_set_random_seed_rejects(seed):
     with pytest.raises(ValueError, match="expects an integer from 0 to"):
         set_random_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        ("weft.layers", "Dens", "weft.layers has no 'Dens'; did you mean 'Dense'?"),
+        ("weft.layers", "TextVectorization", "weft.layers has no 'TextVectorization'"),
+        ("weft", "Sequentail", "weft has no 'Sequentail'; did you mean 'Sequential'?"),
+        (
+            "weft.datasets",
+            "cifar10",
+            "weft.datasets has no 'cifar10': weft does not have all of Keras",
+        ),
+        ("weft.keras.callbacks", "TensorBoard", "weft.callbacks has no 'TensorBoard'"),
+    ],
+)
+def test_a_name_that_weft_has_not(module, name, message):
+    with pytest.raises(AttributeError, match=re.escape(message)):
+        getattr(importlib.import_module(module), name)
+    assert not hasattr(weft.layers, "__wrapped__")

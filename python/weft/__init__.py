@@ -13,6 +13,7 @@ import sys as _sys
 
 from weft import (
     _core,
+    _names,
     activations,
     backend,
     callbacks,
@@ -74,3 +75,5 @@ __version__ = _core.__version__
 keras = _sys.modules[__name__]
 for _name in [_name for _name in _sys.modules if _name == "weft" or _name.startswith("weft.")]:
     _sys.modules["weft.keras" + _name.removeprefix("weft")] = _sys.modules[_name]
+
+__getattr__ = _names.missing_from(__name__)

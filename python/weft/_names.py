@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,3 +79,19 @@ def deserialize(
 def serialize(thing: Any) -> dict[str, Any]:
     """`{"class_name": ..., "config": {...}}` of anything with `get_config`."""
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
+
+
+def missing_from(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: says what weft has instead of a name that it has not."""
+
+    def look_up(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        import difflib  # only errors need it
+
+        known = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ": weft does not have all of Keras."
+        raise AttributeError(f"{module} has no {name!r}{hint}")
+
+    return look_up

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from weft import _core, devices
+from weft import _core
 from weft._operators import Operators
 
 Shape: TypeAlias = tuple[int, ...]
@@ -62,7 +62,6 @@ class Variable(Operators):
             raise ValueError(
                 f"Variable {self.path!r} expects a value of shape {wanted}, got {value.shape}."
             )
-        devices.settle()
         self.core = _core.Variable(_as_float32(value, f"Variable {self.path!r}"), self.path)
         self.shape: Shape = value.shape
         self.dtype = "float32"

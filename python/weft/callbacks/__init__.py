@@ -1,5 +1,6 @@
 """Callbacks of fit, evaluate and predict, as in `keras.callbacks`."""
 
+from weft import _names
 from weft.callbacks.callback import Callback, CallbackList, History, LambdaCallback
 from weft.callbacks.early_stopping import EarlyStopping
 from weft.callbacks.files import CSVLogger, ModelCheckpoint
@@ -20,3 +21,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+
+__getattr__ = _names.missing_from(__name__)

@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="where to train (default: %(default)s, the fastest there is)",
+        help="where to train (default: %(default)s, which is the CPU for now)",
     )
     parser.add_argument(
         "--threads",

@@ -3,7 +3,11 @@
 `read_idx` reads files of the format that both were published in.
 """
 
+from weft import _names
 from weft.datasets import fashion_mnist, mnist
 from weft.datasets.idx import read_idx
 
 __all__ = ["fashion_mnist", "mnist", "read_idx"]
+
+
+__getattr__ = _names.missing_from(__name__)

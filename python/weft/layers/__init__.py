@@ -190,3 +190,6 @@ def deserialize(
     """
     layer: Layer = _names.deserialize("layer", config, _TABLE, custom_objects)
     return layer
+
+
+__getattr__ = _names.missing_from(__name__)

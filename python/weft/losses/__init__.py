@@ -142,3 +142,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """A loss from what `serialize` gave."""
     loss: Loss = _names.deserialize("loss", config, _TABLE, custom_objects)
     return loss
+
+
+__getattr__ = _names.missing_from(__name__)

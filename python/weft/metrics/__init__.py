@@ -235,3 +235,6 @@ def deserialize(
     """A metric from what `serialize` gave."""
     metric: Metric = _names.deserialize("metric", config, _TABLE, custom_objects)
     return metric
+
+
+__getattr__ = _names.missing_from(__name__)

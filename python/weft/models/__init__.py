@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from weft import _names
 from weft.models.model import Model
 from weft.models.sequential import Sequential
 
@@ -40,3 +41,6 @@ def model_from_json(
     if not isinstance(described, Mapping) or described.get("class_name") != "Sequential":
         raise ValueError("model_from_json expects the description of a Sequential.")
     return Sequential.from_config(described["config"], custom_objects)
+
+
+__getattr__ = _names.missing_from(__name__)

@@ -73,3 +73,6 @@ def get(identifier: Any) -> Optimizer:
             raise _names.unknown_name("optimizer", identifier, _CLASSES)
         return _CLASSES[name]()  # type: ignore[call-arg]
     raise ValueError(f"optimizers.get expects a name or an optimizer, got {identifier!r}.")
+
+
+__getattr__ = _names.missing_from(__name__)

@@ -1,7 +1,11 @@
 """Helpers of Keras's `keras.utils`: labels, normalisation, seeds and the progress bar."""
 
+from weft import _names
 from weft.utils.numerical import normalize, to_categorical
 from weft.utils.progbar import Progbar
 from weft.utils.seed import set_random_seed
 
 __all__ = ["Progbar", "normalize", "set_random_seed", "to_categorical"]
+
+
+__getattr__ = _names.missing_from(__name__)

@@ -1,0 +1,86 @@
+"""The process of one peer on a GPU, or of the kernels alone: commands as lines of JSON on stdin.
+
+Started by `bench.gpu_peers.process`. Unlike the CPU's workers it serves all workloads, one after
+the other, because importing a framework and starting a GPU take seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from typing import Any, cast
+
+from bench import data
+from bench.gpu_peers import PEERS, GpuPeerModule, Settings
+from bench.worker import Worker
+from bench.workloads import WORKLOADS, Unsupported
+
+
+class PeerWorker(Worker):
+    """Holds the peer as it was last built; the commands for blocks and accuracy are inherited."""
+
+    module: GpuPeerModule
+
+    def __init__(self, name: str, device: str) -> None:
+        super().__init__(name)
+        self.device = device
+
+    def load(self) -> dict[str, Any]:
+        """Import the framework, which several workers can do at the same time."""
+        name = f"bench.gpu_peers.{PEERS[self.name].module}"
+        self.module = cast(GpuPeerModule, importlib.import_module(name))
+        self.module.check_device(self.device)
+        return {}
+
+    def build(
+        self, workload: str, path: str | None, images: int | None, settings: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Build, choose the mode and train the first epoch (which compiles what is left)."""
+        start = time.perf_counter()
+        self.__dict__.pop("peer", None)
+        gc.collect()
+        self.epochs, self.estimates = 0, {}
+        self.workload = WORKLOADS[workload]
+        if images is not None:
+            self.workload = dataclasses.replace(self.workload, images=images)
+        self.data = data.load(self.workload, path)
+        self.peer = self.module.build(self.workload, self.data, Settings(**settings), self.name)
+        self._train(1)
+        return {"mode": self.peer.mode, "seconds": time.perf_counter() - start}
+
+
+def serve(worker: Any) -> None:
+    """Answer every command with one line, until stdin ends, as it does when the driver is gone."""
+    # Frameworks print to stdout at will: keep it to ourselves and point theirs at stderr.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(worker, command.pop("do"))(**command)
+        except Unsupported as error:
+            answer = {"unsupported": str(error)}
+        except Exception as error:  # reported to the driver, which leaves the peer out
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+        answers.write(json.dumps(answer) + "\n")
+
+
+def main() -> None:
+    name, device = sys.argv[1:3]
+    if name in PEERS:
+        serve(PeerWorker(name, device))
+    else:
+        from bench.gpu_peers.kernels import KernelWorker
+
+        serve(KernelWorker(device))
+
+
+if __name__ == "__main__":
+    main()
