@@ -68,6 +68,18 @@ def test_diagnosis_is_aligned(monkeypatch):
     assert max(map(len, body)) <= 92
 
 
+def test_diagnosis_of_a_gpu(monkeypatch):
+    class Module:
+        def describe(self, index):
+            return f"a card, number {index}"
+
+    monkeypatch.setattr(devices, "_cuda", lambda: (Module(), 2, ""))
+    text = diagnose.report()
+    assert f"  CUDA              built with {_core.cpu_info()['cuda_build']}\n" in text
+    assert "                    cuda:0: a card, number 0\n" in text
+    assert "                    cuda:1: a card, number 1\n" in text
+
+
 def test_diagnosis_into_a_closed_pipe_is_quiet():
     process = subprocess.Popen(
         [sys.executable, "-m", "weft"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -24,6 +24,11 @@ def _cuda() -> tuple[ModuleType | None, int, str]:
     return module, count, reason
 
 
+def is_built() -> bool:
+    """Whether weft was built with its CUDA kernels."""
+    return _cuda()[0] is not None
+
+
 def cuda_reason() -> str:
     """Why no GPU can be used: "not built (...)", "no driver", "driver too old: ...", "no device".
 

@@ -38,6 +38,8 @@ def _subjects(info: dict[str, Any]) -> list[tuple[str, str]]:
 
     gpus = devices.list_devices()[1:]
     cuda = [f"{gpu}: {devices.describe(gpu)}" for gpu in gpus] or [devices.cuda_reason()]
+    if devices.is_built():
+        cuda.insert(0, f"built with {info['cuda_build']}")
     return [
         ("Python", f"{platform.python_version()} with NumPy {np.__version__}"),
         ("System", f"{platform.system()} on {platform.machine()}"),
