@@ -103,7 +103,7 @@ class Device {
   virtual void run(const Program& program) = 0;
   // A device that knows only float32 may pass over this. Plans take it up in their next run.
   virtual void set_matmul_precision(MatmulPrecision) {}
-  virtual void synchronize() = 0;  // waits for kernels that were started outside of run
+  virtual void run_alone(const Step& step) = 0;  // one kernel call on the calling thread, to its end
 };
 
 // Memory of a device, released with its owner.

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "core/check.h"
+#include "core/float_mode.h"
 #include "core/thread_pool.h"
 #include "cpu/isa.h"
 
@@ -124,6 +125,11 @@ void CpuDevice::run(const Program& program) {
   } else {
     pool_of(threads)->run(program);
   }
+}
+
+void CpuDevice::run_alone(const Step& step) {
+  FlushDenormals flush;  // as in a run
+  for (int tile = 0; tile < step.n_tiles; ++tile) step.run(step.call.get(), tile, step.n_tiles);
 }
 
 CpuDevice& cpu_device() {

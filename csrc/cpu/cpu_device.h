@@ -19,7 +19,7 @@ class CpuDevice final : public Device {
   int threads() const override;
   bool uses_host_memory() const override { return true; }
   void run(const Program& program) override;
-  void synchronize() override {}
+  void run_alone(const Step& step) override;
 };
 
 CpuDevice& cpu_device();

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <chrono>
+#include <map>
 #include <new>
+#include <thread>
 
 #include "cuda/cuda_device.h"
 #include "cuda/launch.h"
@@ -7,10 +10,27 @@
 
 namespace weft::cuda {
 
+void allow_shared_memory(const void* kernel, size_t bytes) {
+  static std::mutex mutex;
+  static std::map<std::pair<int, const void*>, size_t> allowed;  // by GPU and kernel
+  std::lock_guard lock(mutex);
+  int device = 0;
+  WEFT_CUDA(cudaGetDevice(&device));
+  size_t& most = allowed[{device, kernel}];
+  if (bytes <= most) return;
+  WEFT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  most = bytes;
+}
+
 LaunchContext& launch_context() {
   static thread_local LaunchContext context;
   return context;
 }
+
+// Older ones cannot read compressed kernels, nor load a kernel while a stream is captured.
+static constexpr int kOldestDriver = 12040;
+// Of the GPU: the tensor cores' TF32 and bfloat16 begin with it.
+static constexpr int kOldestCapability = 8;
 
 int device_count(std::string& reason) {
   int driver = 0, runtime = 0, count = 0;
@@ -19,8 +39,8 @@ int device_count(std::string& reason) {
   const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
   if (!asked || driver == 0) {
     reason = "no driver";
-  } else if (driver / 1000 < runtime / 1000) {
-    reason = "driver too old: need one for CUDA " + version(runtime) + ", found CUDA " + version(driver);
+  } else if (const int needed = std::max(runtime / 1000 * 1000, kOldestDriver); driver < needed) {
+    reason = "driver too old: need one for CUDA " + version(needed) + ", found CUDA " + version(driver);
   } else if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0) {
     reason = error == cudaSuccess ? "no device" : std::string("no device: ") + cudaGetErrorString(error);
     count = 0;
@@ -45,6 +65,12 @@ CudaDevice::CudaDevice(int index) : index_(index), name_("cuda:" + std::to_strin
                                         : "there is no " + name_ + ": this machine has " + std::to_string(count) +
                                               (count == 1 ? " GPU" : " GPUs"));
   }
+  cudaDeviceProp properties;
+  WEFT_CUDA(cudaGetDeviceProperties(&properties, index));
+  if (properties.major < kOldestCapability) {
+    throw std::runtime_error(description(index) + " is too old: weft needs compute capability " +
+                             std::to_string(kOldestCapability) + ".0");
+  }
   WEFT_CUDA(cudaSetDevice(index_));
   WEFT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
 }
@@ -59,16 +85,24 @@ void CudaDevice::use() const {
 void* CudaDevice::allocate(size_t bytes) {
   std::lock_guard lock(mutex_);
   use();
+  // Kernels and graphs take memory of their own when they are first used.
+  constexpr size_t kLeftOver = size_t{512} << 20, kLarge = size_t{64} << 20;
+  size_t available = 0, all = 0;
+  if (bytes >= kLarge) WEFT_CUDA(cudaMemGetInfo(&available, &all));
+  if (bytes >= kLarge && available < bytes + kLeftOver) throw std::bad_alloc();
   void* memory = nullptr;
-  if (cudaMalloc(&memory, bytes > 0 ? bytes : 1) != cudaSuccess) {
-    cudaGetLastError();
+  const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // no error of a later call
     throw std::bad_alloc();
   }
+  WEFT_CUDA(error);
   WEFT_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
   return memory;
 }
 
 void CudaDevice::release(void* memory) {
+  cudaSetDevice(index_);
   cudaFree(memory);  // waits for kernels that still use it; at exit the driver may be gone already
 }
 
@@ -90,28 +124,49 @@ void CudaDevice::copy_out(void* to_host, const void* from, size_t bytes) {
 
 const KernelTable& CudaDevice::kernels() const { return kernel_table(); }
 
-void CudaDevice::synchronize() { WEFT_CUDA(cudaStreamSynchronize(stream_)); }
+void CudaDevice::run_alone(const Step& step) {
+  std::lock_guard lock(mutex_);
+  use();
+  for (int call = 0; call < step.n_tiles; call++) step.run(step.call.get(), call, step.n_tiles);
+  WEFT_CUDA(cudaStreamSynchronize(stream_));
+}
 
 void CudaDevice::run(const Program& program) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kPollInterval = std::chrono::milliseconds(50);
   std::unique_lock lock(mutex_);
   use();
+  const MatmulPrecision precision = precision_;
   auto graph = std::static_pointer_cast<StepGraph>(program.compiled);
-  if (!graph || graph->precision() != precision_) {
-    program.compiled = graph = std::make_shared<StepGraph>(program, stream_, precision_);
+  if (!graph || graph->precision() != precision) {
+    program.compiled = graph = std::make_shared<StepGraph>(program, stream_, precision);
   }
   auto polled = Clock::now();
-  for (int64_t done = 0; done < program.steps;) {
-    done += graph->launch(program.steps - done, stream_);
+  // Whether to go on. Others may use the device meanwhile: poll may wait for a thread that waits for it.
+  const auto poll = [&] {
     const auto now = Clock::now();
-    if (!program.poll || now - polled < kPollInterval) continue;
+    if (!program.poll || now - polled < kPollInterval) return true;
     polled = now;
-    // It may wait for a thread that waits for this device.
     lock.unlock();
     const bool cancelled = program.poll();
     lock.lock();
-    if (cancelled) break;
+    use();
+    return !cancelled;
+  };
+  // Few graphs at a time are on their way, so that a run can be cancelled, and stops soon after a step was given up.
+  int64_t started = 0;
+  bool goes_on = true;
+  while (goes_on && started < program.steps) {
+    if (!graph->has_room()) {
+      std::this_thread::yield();
+    } else {
+      started += graph->launch(program.steps - started, stream_);
+    }
+    goes_on = poll() && !graph->was_given_up();
+  }
+  while (!graph->is_idle()) {
+    std::this_thread::yield();
+    poll();
   }
   WEFT_CUDA(cudaStreamSynchronize(stream_));
 }

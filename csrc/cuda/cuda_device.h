@@ -26,7 +26,7 @@ class CudaDevice final : public Device {
   bool uses_host_memory() const override { return false; }
   void run(const Program& program) override;
   void set_matmul_precision(MatmulPrecision precision) override { precision_ = precision; }
-  void synchronize() override;
+  void run_alone(const Step& step) override;
 
  private:
   void use() const;  // makes this GPU and its stream those of the calling thread

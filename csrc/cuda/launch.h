@@ -22,6 +22,9 @@ struct LaunchContext {
 };
 LaunchContext& launch_context();
 
+// Lets a kernel have that much shared memory, and never less than it was let before: a graph may hold both.
+void allow_shared_memory(const void* kernel, size_t bytes);
+
 constexpr int kWarp = 32;
 // Threads of a block where nothing asks for another number.
 constexpr int kThreads = 256;
@@ -38,10 +41,7 @@ void launch(dim3 blocks, const Args& args, size_t shared_bytes = 0) {
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
   const LaunchContext& context = launch_context();
   auto* const kernel = &entry<Args, body, threads>;
-  if (shared_bytes > 48 * 1024) {
-    WEFT_CUDA(
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
-  }
+  if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kernel), shared_bytes);
   cudaLaunchConfig_t config = {};
   config.gridDim = blocks;
   config.blockDim = dim3(threads);

@@ -48,7 +48,7 @@ struct Square {
 __device__ void transpose_body(const TransposeArgs& args) {
   Square& s = shared<Square>();
   const int lane = threadIdx.x % kSide, line = threadIdx.x / kSide;
-  const int64_t first_row = int64_t{blockIdx.y} * kSide, first_column = int64_t{blockIdx.x} * kSide;
+  const int64_t first_row = int64_t{blockIdx.x} * kSide, first_column = int64_t{blockIdx.y} * kSide;
   for (int i = line; i < kSide; i += kLines) {
     const int64_t row = first_row + i, column = first_column + lane;
     const bool exists = row < args.rows && column < args.columns;
@@ -61,8 +61,8 @@ __device__ void transpose_body(const TransposeArgs& args) {
   }
 }
 void transpose(const TransposeArgs& args) {
-  const dim3 blocks(static_cast<unsigned>(ceil_divide(args.columns, kSide)),
-                    static_cast<unsigned>(ceil_divide(args.rows, kSide)));
+  const dim3 blocks(static_cast<unsigned>(ceil_divide(args.rows, kSide)),  // of which there may be many
+                    static_cast<unsigned>(ceil_divide(args.columns, kSide)));
   launch<TransposeArgs, transpose_body, kSide * kLines>(blocks, args, sizeof(Square));
 }
 

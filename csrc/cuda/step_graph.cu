@@ -30,12 +30,31 @@ void start_step(const Program& program) {
 
 StepGraph::StepGraph(const Program& program, cudaStream_t stream, MatmulPrecision precision)
     : program_(program), precision_(precision) {
+  void* pinned = nullptr;
+  WEFT_CUDA(cudaMallocHost(&pinned, sizeof(uint32_t)));
+  given_up_ = static_cast<uint32_t*>(pinned);
+  *given_up_ = 0;
+  for (cudaEvent_t& event : ended_) WEFT_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   one_step_ = capture(1, stream);
 }
 
 StepGraph::~StepGraph() {
-  cudaGraphExecDestroy(one_step_);
+  if (one_step_) cudaGraphExecDestroy(one_step_);
   if (many_steps_) cudaGraphExecDestroy(many_steps_);
+  for (cudaEvent_t event : ended_) {
+    if (event) cudaEventDestroy(event);
+  }
+  cudaFreeHost(given_up_);
+}
+
+int StepGraph::in_flight() {
+  while (seen_ended_ < launched_) {
+    const cudaError_t ended = cudaEventQuery(ended_[seen_ended_ % kInFlight]);
+    if (ended == cudaErrorNotReady) break;
+    WEFT_CUDA(ended);
+    seen_ended_++;
+  }
+  return static_cast<int>(launched_ - seen_ended_);
 }
 
 cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
@@ -59,7 +78,10 @@ cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
 int64_t StepGraph::launch(int64_t steps_left, cudaStream_t stream) {
   const bool many = steps_left >= kStepsPerLaunch;
   if (many && !many_steps_) many_steps_ = capture(kStepsPerLaunch, stream);
+  if (is_idle()) *given_up_ = 0;
   WEFT_CUDA(cudaGraphLaunch(many ? many_steps_ : one_step_, stream));
+  WEFT_CUDA(cudaMemcpyAsync(given_up_, &program_.state->abort_step, sizeof(uint32_t), cudaMemcpyDeviceToHost, stream));
+  WEFT_CUDA(cudaEventRecord(ended_[launched_++ % kInFlight], stream));
   return many ? kStepsPerLaunch : 1;
 }
 

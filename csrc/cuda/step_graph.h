@@ -17,17 +17,28 @@ class StepGraph {
 
   MatmulPrecision precision() const { return precision_; }
 
-  // Starts one step, or kStepsPerLaunch if at least as many are left; returns how many.
+  // Starts one step, or kStepsPerLaunch if at least as many are left; returns how many. Only where there is room.
   int64_t launch(int64_t steps_left, cudaStream_t stream);
+  // Whether fewer than kInFlight launches are on their way, or none.
+  bool has_room() { return in_flight() < kInFlight; }
+  bool is_idle() { return in_flight() == 0; }
+  // Whether a launch that has ended left a step that was given up.
+  bool was_given_up() const { return *given_up_ != 0; }
 
  private:
   static constexpr int64_t kStepsPerLaunch = 32;
+  static constexpr int kInFlight = 4;
+
+  int in_flight();
 
   cudaGraphExec_t capture(int64_t steps, cudaStream_t stream) const;
 
   const Program& program_;  // which owns this
   const MatmulPrecision precision_;
   cudaGraphExec_t one_step_ = nullptr, many_steps_ = nullptr;
+  cudaEvent_t ended_[kInFlight] = {};  // of the launches, in turn
+  int64_t launched_ = 0, seen_ended_ = 0;
+  uint32_t* given_up_ = nullptr;  // the host's copy of abort_step after a launch, pinned
 };
 
 // Starts all kernels of one step on the stream, and what makes the next one different.

@@ -27,6 +27,7 @@ __device__ void unary_body(const UnaryGridArgs& grid) {
 }
 
 void unary(const UnaryArgs& args) {
+  if (args.row_size == 0) return;
   const UnaryGridArgs grid = {args, quad_grid(args.rows, args.row_size)};
   with_function(args.spec, [&]<class Function>(Function) {
     launch<UnaryGridArgs, unary_body<Function>>(blocks_for(grid.quads.count()), grid);
@@ -53,6 +54,7 @@ __device__ void unary_grad_body(const UnaryGradGridArgs& grid) {
 }
 
 void unary_grad(const UnaryGradArgs& args) {
+  if (args.row_size == 0) return;
   const UnaryGradGridArgs grid = {args, quad_grid(args.rows, args.row_size)};
   with_function(args.spec, [&]<class Function>(Function) {
     launch<UnaryGradGridArgs, unary_grad_body<Function>>(blocks_for(grid.quads.count()), grid);

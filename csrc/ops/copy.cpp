@@ -207,20 +207,20 @@ struct SliceGradArgs {
   float* y;                // (rows, row_size), padding included
   int64_t rows, row_size;  //
   int64_t begin, step;     // rows begin, begin + step, ... hold something
+  int64_t block;           // rows that stay in the cache between being zeroed and being written
   CopyArgs place;          // all of x
 };
 int slice_grad_tiles(const SliceGradArgs& args, int threads) {
   return static_cast<int>(std::min<int64_t>(args.rows, threads > 1 ? 4 * threads : 1));
 }
-// Rows in blocks that stay in the cache between being zeroed and being written.
 void slice_grad_run(const SliceGradArgs& args, int tile, int n_tiles) {
-  const int64_t last = args.rows * (tile + 1) / n_tiles, block = 1 + 8192 / (args.row_size + 1);
+  const int64_t last = args.rows * (tile + 1) / n_tiles;
   const auto first_at = [&](int64_t row) {  // of x's rows, the first at or behind this one of y
     const int64_t i = (std::max(row, args.begin) - args.begin + args.step - 1) / args.step;
     return std::min(i, args.place.shape[0]);
   };
-  for (int64_t row = args.rows * tile / n_tiles; row < last; row += block) {
-    const int64_t end = std::min(row + block, last);
+  for (int64_t row = args.rows * tile / n_tiles; row < last; row += args.block) {
+    const int64_t end = std::min(row + args.block, last);
     args.fill->run({args.y + row * args.row_size, (end - row) * args.row_size, 0.0f}, 0, 1);
     CopyArgs place = args.place;
     const int64_t i = first_at(row);
@@ -235,9 +235,11 @@ void lower_slice_grad(LowerContext& c) {
   const Shape begin = c.node.attrs.ints("begin"), step = c.node.attrs.ints("strides"), x = strides_of(c.shape(0)),
               y = strides_of(c.out_shape());
   const RowLayout layout = row_layout(c.out_shape());
-  SliceGradArgs args{&c.kernels.copy, &c.kernels.fill, c.out(), 1, layout.storage(), 0, 1, {}};
+  SliceGradArgs args{&c.kernels.copy, &c.kernels.fill, c.out(), 1, layout.storage(), 0, 1, 1, {}};
   args.place.shape[0] = 1;
   if (x.size() > 1) args.rows = layout.rows, args.row_size = layout.stride, args.begin = begin[0], args.step = step[0];
+  // Elsewhere than on the CPU each block would be two grids.
+  args.block = c.on_host ? 1 + 8192 / (args.row_size + 1) : args.rows;
   int64_t offset = 0;
   // One axis or none is one row of y, which then is copied to as a row.
   const int first = x.size() > 1 ? 0 : 1;

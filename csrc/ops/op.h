@@ -89,6 +89,7 @@ struct LowerContext {
   const Node& node;
   const KernelTable& kernels;
   int threads;
+  bool on_host;  // whether the device computes in the host's memory
   const StepState* state;
   std::function<void*(ValueId)> address;
   Step step;          // to be filled, by call()

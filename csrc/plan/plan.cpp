@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/float_mode.h"
 #include "ops/op_table.h"
 
 namespace weft {
@@ -87,9 +86,16 @@ void Plan::lower() {
     const Node& node = graph_.nodes[i];
     if (node.removed || node.op->is_alias) continue;
     check(node.op->lower != nullptr, "internal error: '", node.op->name, "' was not lowered");
-    LowerContext context{
-        graph_, node, device_.kernels(), threads, run_memory_.state(), [this](ValueId v) { return address_of(v); }, {},
-        0,      0};
+    LowerContext context{graph_,
+                         node,
+                         device_.kernels(),
+                         threads,
+                         device_.uses_host_memory(),
+                         run_memory_.state(),
+                         [this](ValueId v) { return address_of(v); },
+                         {},
+                         0,
+                         0};
     node.op->lower(context);
     context.step.changes_state = node.op->has_effect || node.attrs.has("rule");
     program_.phases[phase_of_node_[i]].steps.push_back(context.step);
@@ -137,7 +143,6 @@ int64_t Plan::run(const Request& request) {
 
 std::string Plan::find_nonfinite(const Request& request) {
   std::lock_guard lock(mutex_);
-  FlushDenormals flush;  // as in the run
   bind(request);
   // What nobody reads may be a kernel's own buffer, and hold anything.
   std::vector<bool> read(graph_.values.size(), false);
@@ -153,9 +158,7 @@ std::string Plan::find_nonfinite(const Request& request) {
       const Node& node = graph_.nodes[step_nodes_[p][s].node];
       // What follows the check of the loss may change variables and is not run.
       if (node.op->has_effect || node.attrs.has("rule")) continue;
-      for (int tile = 0; tile < phase.steps[s].n_tiles; ++tile)
-        phase.steps[s].run(phase.steps[s].call.get(), tile, phase.steps[s].n_tiles);
-      device_.synchronize();
+      device_.run_alone(phase.steps[s]);
       for (ValueId out : node.outputs) {
         const Value& value = graph_.value(out);
         if (!read[out] || value.dtype != DType::kFloat32 || value.layout == Layout::kPanels) continue;
@@ -176,7 +179,6 @@ std::string Plan::find_nonfinite(const Request& request) {
 std::vector<double> Plan::profile(const Request& request, int repeats) {
   using Clock = std::chrono::steady_clock;
   std::lock_guard lock(mutex_);
-  FlushDenormals flush;
   bind(request);
   std::vector<std::vector<double>> seconds;
   for (int r = 0; r < repeats; ++r) {
@@ -184,8 +186,7 @@ std::vector<double> Plan::profile(const Request& request, int repeats) {
     for (const Phase& phase : program_.phases) {
       for (const Step& step : phase.steps) {
         const auto begin = Clock::now();
-        for (int tile = 0; tile < step.n_tiles; ++tile) step.run(step.call.get(), tile, step.n_tiles);
-        device_.synchronize();
+        device_.run_alone(step);
         if (index == seconds.size()) seconds.emplace_back();
         seconds[index++].push_back(std::chrono::duration<double>(Clock::now() - begin).count());
       }

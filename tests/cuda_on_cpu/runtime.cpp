@@ -59,6 +59,13 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) { return std::free(memory), cudaSuccess; }
+cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
+cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
+cudaError_t cudaMemGetInfo(size_t* available, size_t* all) { return *available = *all = size_t{1} << 40, cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new int, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
   run_or_keep(stream, [=] {
     if (bytes > 0) std::memset(memory, value, bytes);
@@ -96,6 +103,9 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSucce
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) { return delete exec, cudaSuccess; }
 
 cudaError_t launch_emulated(const cudaLaunchConfig_t& config, std::function<void()> kernel) {
+  if (config.gridDim.y > 65535 || config.gridDim.z > 65535 || config.dynamicSmemBytes > 227u << 10) {
+    return cudaErrorInvalidConfiguration;
+  }
   emulator::Grid grid;
   grid.blocks = config.gridDim;
   grid.threads = config.blockDim;
