@@ -61,11 +61,16 @@ def test_memory_stays_flat():
 def test_control_c_ends_fit_soon_and_leaves_a_sound_model():
     model, x, y = tiny_regression(20000)
     timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
-    started = time.perf_counter()
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, batch_size=1, epochs=10**6, verbose=0)
-    assert time.perf_counter() - started < 2
+    # A shell lets a job in the background ignore the signal; then Python does not listen to it either.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = time.perf_counter()
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, batch_size=1, epochs=10**6, verbose=0)
+        assert time.perf_counter() - started < 2
+    finally:
+        signal.signal(signal.SIGINT, handler)
     steps = model.optimizer.iterations
     assert steps > 0
     assert np.isfinite(model.get_weights()[0]).all()
