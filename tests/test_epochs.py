@@ -61,7 +61,7 @@ def test_memory_stays_flat():
 def test_control_c_ends_fit_soon_and_leaves_a_sound_model():
     model, x, y = tiny_regression(20000)
     timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
-    # A shell lets a job in the background ignore the signal; then Python does not listen to it either.
+    # A shell lets jobs in the background ignore the signal; then Python does not listen either.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         started = time.perf_counter()
