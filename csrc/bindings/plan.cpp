@@ -79,7 +79,8 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
   }
   int64_t rows_available = -1;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto [shape, whole] = input_of(inputs[i], i, plan.device());
+    const py::object given = inputs[i];  // once: a sequence may make each of them anew
+    const auto [shape, whole] = input_of(given, i, plan.device());
     const Value& value = plan.input_values()[i];
     const int64_t rows = check_rows("input", i, value, shape);
     if (!is_batch(value)) {
@@ -98,7 +99,7 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     const bool all = order || !is_batch(value);
     const int64_t skip = all ? 0 : start * row, bytes = all ? whole.bytes : (end - start) * row;
     request.inputs.push_back({static_cast<char*>(whole.data) + skip, whole.dtype, bytes, skip, whole.on_device});
-    held.arrays.push_back(inputs[i]);
+    held.arrays.push_back(given);
   }
   if (order && rows_available >= 0) {
     for (int64_t i = start; i < end; ++i) {
