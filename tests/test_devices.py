@@ -104,6 +104,78 @@ def test_many_steps_are_one_after_the_other(device):
         np.testing.assert_array_equal(a, b)
 
 
+def test_steps_in_a_graph_are_those_launched_one_by_one(device):
+    """`profile` starts each kernel by itself; its steps all have the same batch and draws."""
+    _core.set_device(device)
+    x = RNG.random((4, 6), dtype=np.float32)
+    results = []
+    for in_graphs in (True, False):
+        graph = _core.Graph()
+        w = _core.Variable(np.linspace(-1, 1, 15, dtype=np.float32).reshape(3, 5), "w")
+        v = _core.Variable(np.linspace(-1, 1, 18, dtype=np.float32).reshape(6, 3), "v")
+        kernels = [graph.variable(v), graph.variable(w)]
+        hidden = graph.op(
+            "unary",
+            [graph.op("dense", [graph.input([4, 6], "float32"), kernels[0]])],
+            {"fn": "tanh"},
+        )
+        y = graph.op("dense", [graph.op("dropout", [hidden], {"rate": 0.3, "salt": 1}), kernels[1]])
+        loss = graph.op(
+            "reduce",
+            [graph.op("unary", [y], {"fn": "square"})],
+            {"fn": "sum", "axes": [], "keepdims": False},
+        )
+        for kernel, gradient in zip(kernels, graph.gradients(loss, kernels), strict=True):
+            graph.op("update", [kernel, gradient], {"rule": "sgd"})
+        plan, state = _core.Plan(graph), _core.StepState(3)
+        state.learning_rate = 0.1
+        if in_graphs:
+            for _ in range(3):
+                assert plan.run(state, [x], None, 0, 1) == 1
+                state.draw = state.iteration = 0
+        else:
+            plan.profile(state, [x], None, 3)
+        results.append([w.numpy(), v.numpy()])
+    assert not np.array_equal(results[0][0], np.linspace(-1, 1, 15, dtype=np.float32).reshape(3, 5))
+    for graph, direct in zip(*results, strict=True):
+        np.testing.assert_array_equal(graph, direct)
+
+
+@pytest.fixture
+def emulated(device, request):
+    """A device whose failures can be asked for."""
+    if request.config.getoption("--device") != "cuda_on_cpu":
+        pytest.skip("a real device does not fail when it is told to")
+    return device
+
+
+def test_a_device_without_memory_says_how_much_was_asked_for(emulated, monkeypatch):
+    _core.set_device(emulated)
+    monkeypatch.setenv("CUDA_ON_CPU_MEMORY", "1000")
+    with pytest.raises(
+        MemoryError, match=r"cuda:0 is out of memory: 4\d{6} bytes were asked for, \d+ are free"
+    ):
+        _core.Variable(np.zeros((1000, 1000), np.float32))
+    monkeypatch.delenv("CUDA_ON_CPU_MEMORY")
+    np.testing.assert_array_equal(_core.Variable(np.ones(3, np.float32)).numpy(), 1)
+
+
+def test_a_lost_device_leaves_the_cpu(emulated, monkeypatch):
+    def fitted():
+        model = weft.Sequential([layers.Input((6,)), layers.Dense(3)])
+        model.compile("sgd", "mse")
+        model.fit(RNG.random((8, 6)), RNG.random((8, 3)), batch_size=2, verbose=0)
+        return model
+
+    _core.set_device(emulated)
+    model = fitted()
+    monkeypatch.setenv("CUDA_ON_CPU_LOST", "1")
+    with pytest.raises(RuntimeError, match=r"CUDA: unspecified launch failure .* in cuda.*, .*:"):
+        model.fit(RNG.random((8, 6)), RNG.random((8, 3)), batch_size=2, verbose=0)
+    _core.set_device("cpu")
+    assert np.all(np.isfinite(fitted().predict(RNG.random((2, 6)), verbose=0)))
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_data_that_do_not_fit_go_there_in_chunks(device, shuffle, monkeypatch):
     _core.set_device(device)

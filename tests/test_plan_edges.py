@@ -98,6 +98,31 @@ def test_a_check_of_a_variable():
     assert state.aborted
 
 
+def test_an_output_keeps_what_no_completed_step_wrote():
+    graph = _core.Graph()
+    x = graph.input((2, 3), "float32")
+    graph.op(
+        "check_finite", [graph.op("reduce", [x], {"fn": "sum", "axes": [], "keepdims": False})]
+    )
+    rows = np.arange(24, dtype="f").reshape(8, 3)
+    rows[5] = np.inf
+    results = np.full((8, 3), 7, "f")
+    plan = _core.Plan(graph, [graph.op("unary", [x], {"fn": "negative"})])
+    assert plan.run(_core.StepState(), [rows], None, 0, 4, [results]) == 2
+    np.testing.assert_array_equal(results[:4], -rows[:4])
+    np.testing.assert_array_equal(results[6:], np.full((2, 3), 7, "f"))
+
+
+def test_an_output_that_is_no_batch_may_have_more_rows():
+    graph = _core.Graph()
+    x = graph.input((4, 3), "float32")
+    sums = graph.op("reduce", [x], {"fn": "sum", "axes": [0], "keepdims": False})
+    results = np.full(5, 7, "f")
+    rows = np.arange(12, dtype="f").reshape(4, 3)
+    _core.Plan(graph, [sums]).run(_core.StepState(), [rows], None, 0, 1, [results])
+    np.testing.assert_array_equal(results, [18, 22, 26, 7, 7])
+
+
 def test_a_later_plan_does_not_move_a_variable():
     """A dense kernel changes its layout in its first plan, unless a plan was there before."""
     kept, gradient, summed = (

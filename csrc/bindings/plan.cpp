@@ -128,6 +128,7 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
       check(value.shape.empty() || rows >= value.shape[0], "output ", i, " must have ", value.shape, ", got ", rows,
             " rows");
       skip = start * row_size * 4;
+      bytes = element_count(value.shape) * 4;
     }
     request.outputs.push_back({data, value.dtype, bytes, skip});
     held.arrays.push_back(array);

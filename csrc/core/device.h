@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <new>
+#include <string>
 #include <vector>
 
 #include "core/step_state.h"
@@ -88,11 +90,23 @@ struct Program {
 // In what matrix products multiply; they always add in float32.
 enum class MatmulPrecision { kFloat32, kTf32, kBfloat16 };
 
+// What Device::allocate throws; MemoryError in Python.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  OutOfMemory(const std::string& device, size_t asked, size_t free)
+      : text_(device + " is out of memory: " + std::to_string(asked) + " bytes were asked for, " +
+              std::to_string(free) + " are free") {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
   virtual const char* name() const = 0;
-  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes, zeroed
+  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes, zeroed; throws OutOfMemory
   virtual void release(void* memory) = 0;
   virtual void copy_in(void* to, const void* from_host, size_t bytes) = 0;
   virtual void copy_out(void* to_host, const void* from, size_t bytes) = 0;

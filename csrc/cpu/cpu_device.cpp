@@ -3,13 +3,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <mutex>
-#include <new>
 
 #include "core/check.h"
 #include "core/float_mode.h"
@@ -99,7 +99,10 @@ void* CpuDevice::allocate(size_t bytes) {
   const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
   const size_t rounded = (bytes + kAlignment + alignment - 1) / alignment * alignment;
   void* memory = std::aligned_alloc(alignment, rounded);
-  if (!memory) throw std::bad_alloc();
+  if (!memory) {
+    const long pages = sysconf(_SC_AVPHYS_PAGES);  // -1 where it is not known
+    throw OutOfMemory(name(), bytes, pages > 0 ? static_cast<size_t>(pages * sysconf(_SC_PAGESIZE)) : 0);
+  }
 #ifdef MADV_HUGEPAGE
   if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);  // a wish: nothing depends on it
 #endif

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <new>
 #include <thread>
 
 #include "cuda/cuda_device.h"
@@ -87,14 +86,17 @@ void* CudaDevice::allocate(size_t bytes) {
   use();
   // Kernels and graphs take memory of their own when they are first used.
   constexpr size_t kLeftOver = size_t{512} << 20, kLarge = size_t{64} << 20;
-  size_t available = 0, all = 0;
-  if (bytes >= kLarge) WEFT_CUDA(cudaMemGetInfo(&available, &all));
-  if (bytes >= kLarge && available < bytes + kLeftOver) throw std::bad_alloc();
+  const auto available = [] {
+    size_t free = 0, all = 0;
+    WEFT_CUDA(cudaMemGetInfo(&free, &all));
+    return free;
+  };
+  if (bytes >= kLarge && available() < bytes + kLeftOver) throw OutOfMemory(name_, bytes, available());
   void* memory = nullptr;
   const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // no error of a later call
-    throw std::bad_alloc();
+    throw OutOfMemory(name_, bytes, available());
   }
   WEFT_CUDA(error);
   WEFT_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
@@ -139,7 +141,7 @@ void CudaDevice::run(const Program& program) {
   const MatmulPrecision precision = precision_;
   auto graph = std::static_pointer_cast<StepGraph>(program.compiled);
   if (!graph || graph->precision() != precision) {
-    program.compiled = graph = std::make_shared<StepGraph>(program, stream_, precision);
+    program.compiled = graph = std::make_shared<StepGraph>(program, precision);
   }
   auto polled = Clock::now();
   // Whether to go on. Others may use the device meanwhile: poll may wait for a thread that waits for it.

@@ -13,8 +13,7 @@ struct AdvanceArgs {
 
 __device__ void advance_state(const AdvanceArgs& args) { advance(*args.state, args.batch, args.updates); }
 
-}  // namespace
-
+// Starts all kernels of one step on the stream, and what makes the next one different.
 void start_step(const Program& program) {
   LaunchContext& context = launch_context();
   for (const Phase& phase : program.phases) {
@@ -28,14 +27,14 @@ void start_step(const Program& program) {
   context.guard = nullptr;
 }
 
-StepGraph::StepGraph(const Program& program, cudaStream_t stream, MatmulPrecision precision)
-    : program_(program), precision_(precision) {
+}  // namespace
+
+StepGraph::StepGraph(const Program& program, MatmulPrecision precision) : program_(program), precision_(precision) {
   void* pinned = nullptr;
   WEFT_CUDA(cudaMallocHost(&pinned, sizeof(uint32_t)));
   given_up_ = static_cast<uint32_t*>(pinned);
   *given_up_ = 0;
   for (cudaEvent_t& event : ended_) WEFT_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  one_step_ = capture(1, stream);
 }
 
 StepGraph::~StepGraph() {
@@ -44,7 +43,7 @@ StepGraph::~StepGraph() {
   for (cudaEvent_t event : ended_) {
     if (event) cudaEventDestroy(event);
   }
-  cudaFreeHost(given_up_);
+  cudaFreeHost(const_cast<uint32_t*>(given_up_));
 }
 
 int StepGraph::in_flight() {
@@ -76,13 +75,15 @@ cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
 }
 
 int64_t StepGraph::launch(int64_t steps_left, cudaStream_t stream) {
-  const bool many = steps_left >= kStepsPerLaunch;
-  if (many && !many_steps_) many_steps_ = capture(kStepsPerLaunch, stream);
+  const int64_t steps = steps_left >= kStepsPerLaunch ? kStepsPerLaunch : 1;
+  cudaGraphExec_t& graph = steps > 1 ? many_steps_ : one_step_;
+  if (!graph) graph = capture(steps, stream);
   if (is_idle()) *given_up_ = 0;
-  WEFT_CUDA(cudaGraphLaunch(many ? many_steps_ : one_step_, stream));
-  WEFT_CUDA(cudaMemcpyAsync(given_up_, &program_.state->abort_step, sizeof(uint32_t), cudaMemcpyDeviceToHost, stream));
+  WEFT_CUDA(cudaGraphLaunch(graph, stream));
+  WEFT_CUDA(cudaMemcpyAsync(const_cast<uint32_t*>(given_up_), &program_.state->abort_step, sizeof(uint32_t),
+                            cudaMemcpyDeviceToHost, stream));
   WEFT_CUDA(cudaEventRecord(ended_[launched_++ % kInFlight], stream));
-  return many ? kStepsPerLaunch : 1;
+  return steps;
 }
 
 }  // namespace weft::cuda

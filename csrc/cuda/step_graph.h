@@ -10,7 +10,7 @@ namespace weft::cuda {
 
 class StepGraph {
  public:
-  StepGraph(const Program& program, cudaStream_t stream, MatmulPrecision precision);
+  StepGraph(const Program& program, MatmulPrecision precision);
   ~StepGraph();
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
@@ -30,18 +30,14 @@ class StepGraph {
   static constexpr int kInFlight = 4;
 
   int in_flight();
-
   cudaGraphExec_t capture(int64_t steps, cudaStream_t stream) const;
 
   const Program& program_;  // which owns this
   const MatmulPrecision precision_;
-  cudaGraphExec_t one_step_ = nullptr, many_steps_ = nullptr;
+  cudaGraphExec_t one_step_ = nullptr, many_steps_ = nullptr;  // captured when first launched
   cudaEvent_t ended_[kInFlight] = {};  // of the launches, in turn
   int64_t launched_ = 0, seen_ended_ = 0;
-  uint32_t* given_up_ = nullptr;  // the host's copy of abort_step after a launch, pinned
+  volatile uint32_t* given_up_ = nullptr;  // pinned: the GPU copies abort_step there after every launch
 };
-
-// Starts all kernels of one step on the stream, and what makes the next one different.
-void start_step(const Program& program);
 
 }  // namespace weft::cuda

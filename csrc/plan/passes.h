@@ -13,9 +13,9 @@ namespace weft {
 struct Bindings {
   Binding* inputs;        // as many as the graph has
   Binding* outputs;       // as many as the plan has
-  const int32_t** order;  // the rows of the epoch, or null
-  int64_t* end;           // rows of the order
-  const StepState* state;
+  const int32_t** order;  // (end) the rows of the epoch, or null
+  int64_t* end;           // rows of the epoch
+  StepState* state;
 };
 
 // Removes nodes that reach neither an output nor an effect.

@@ -134,11 +134,11 @@ int64_t Plan::run(const Request& request) {
   program_.steps = request.steps;
   program_.poll = request.poll;
   device_.run(program_);
-  run_memory_.read_outputs(request.outputs);
   *request.state = run_memory_.read_state();
-  const int64_t rows = request.state->row - request.start;
+  const int64_t completed = (request.state->row - request.start) / batch_;
   request.state->row = 0;
-  return rows / batch_;
+  run_memory_.read_outputs(request.outputs, completed, request.steps);
+  return completed;
 }
 
 std::string Plan::find_nonfinite(const Request& request) {

@@ -78,10 +78,11 @@ StepState RunMemory::read_state() const {
   return state;
 }
 
-void RunMemory::read_outputs(const std::vector<UserArray>& outputs) const {
+void RunMemory::read_outputs(const std::vector<UserArray>& outputs, int64_t completed, int64_t steps) const {
   for (size_t i = 0; i < n_outputs_; ++i) {
-    if (device_.uses_host_memory() || outputs[i].bytes == 0) continue;
-    device_.copy_out(outputs[i].data, output_copies_[i]->floats(), static_cast<size_t>(outputs[i].bytes));
+    const int64_t bytes = outputs[i].bytes / steps * completed;
+    if (device_.uses_host_memory() || bytes == 0) continue;
+    device_.copy_out(outputs[i].data, output_copies_[i]->floats(), static_cast<size_t>(bytes));
   }
 }
 

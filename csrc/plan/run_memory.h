@@ -23,14 +23,15 @@ class RunMemory {
   RunMemory(Device& device, size_t inputs, size_t outputs);
 
   const Bindings& bindings() const { return bindings_; }
-  StepState* state() const { return const_cast<StepState*>(bindings_.state); }
+  StepState* state() const { return bindings_.state; }
 
-  // Before a run: order (order_rows) or null; end is the number of rows that the run may look at.
+  // Before a run: order (end) names rows of the inputs, or is null; no step reads beyond row end of the epoch.
   void bind(const StepState& state, const std::vector<UserArray>& inputs, const std::vector<UserArray>& outputs,
             const int32_t* order, int64_t end);
   // After it.
   StepState read_state() const;
-  void read_outputs(const std::vector<UserArray>& outputs) const;
+  // What the completed steps have written, and nothing else.
+  void read_outputs(const std::vector<UserArray>& outputs, int64_t completed, int64_t steps) const;
 
  private:
   void* on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes);

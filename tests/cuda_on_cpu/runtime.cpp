@@ -1,5 +1,9 @@
 // The host's side of the CUDA runtime: memory is the host's, streams run at once, graphs are lists of calls.
+// Tests can set the environment variables CUDA_ON_CPU_MEMORY, the bytes that the device has, and CUDA_ON_CPU_LOST,
+// which makes all that has to do with the device's work fail from then on.
+#include <cstdlib>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -20,6 +24,17 @@ void run_or_keep(cudaStream_t stream, std::function<void()> call) {
     call();
 }
 
+std::map<void*, size_t> allocated;
+
+size_t free_memory() {
+  const char* given = std::getenv("CUDA_ON_CPU_MEMORY");
+  size_t used = 0, all = given ? std::strtoull(given, nullptr, 10) : size_t{1} << 40;
+  for (const auto& [memory, bytes] : allocated) used += bytes;
+  return all > used ? all - used : 0;
+}
+
+cudaError_t state_of_device() { return std::getenv("CUDA_ON_CPU_LOST") ? cudaErrorLaunchFailure : cudaSuccess; }
+
 }  // namespace
 
 int __syncthreads_or(int predicate) {
@@ -32,8 +47,12 @@ int __syncthreads_or(int predicate) {
   return any;
 }
 
-const char* cudaGetErrorName(cudaError_t error) { return error == cudaSuccess ? "cudaSuccess" : "cudaError"; }
-const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an error"; }
+const char* cudaGetErrorName(cudaError_t error) {
+  return error == cudaSuccess ? "cudaSuccess" : error == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "cudaError";
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess ? "no error" : error == cudaErrorLaunchFailure ? "unspecified launch failure" : "an error";
+}
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
@@ -54,14 +73,19 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  if (bytes > free_memory()) return cudaErrorMemoryAllocation;
   if (posix_memalign(memory, 256, bytes > 0 ? bytes : 1) != 0) return cudaErrorMemoryAllocation;
+  allocated[*memory] = bytes;
   std::memset(*memory, 0xFF, bytes);  // NaN
   return cudaSuccess;
 }
-cudaError_t cudaFree(void* memory) { return std::free(memory), cudaSuccess; }
+cudaError_t cudaFree(void* memory) {
+  allocated.erase(memory);
+  return std::free(memory), cudaSuccess;
+}
 cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
 cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
-cudaError_t cudaMemGetInfo(size_t* available, size_t* all) { return *available = *all = size_t{1} << 40, cudaSuccess; }
+cudaError_t cudaMemGetInfo(size_t* available, size_t* all) { return *available = *all = free_memory(), cudaSuccess; }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new int, cudaSuccess; }
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
@@ -73,6 +97,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  if (state_of_device() != cudaSuccess) return state_of_device();
   run_or_keep(stream, [=] {
     if (bytes > 0) std::memcpy(to, from, bytes);
   });
@@ -82,7 +107,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return *stream = new EmulatedStream, cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return state_of_device(); }
 cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   return stream->capture = new EmulatedGraph, cudaSuccess;
@@ -96,6 +121,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   return *exec = new EmulatedGraph(*graph), cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+  if (state_of_device() != cudaSuccess) return state_of_device();
   for (const auto& call : exec->calls) call();
   return cudaSuccess;
 }
