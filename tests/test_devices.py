@@ -86,14 +86,19 @@ def test_two_runs_give_the_same_bits(device):
 
 
 def test_many_steps_are_one_after_the_other(device):
-    """40 steps are one graph of 32 and 8 of one; batch by batch they are 40 graphs of one."""
+    """40 steps are one graph of 32 and 8 of one; batch by batch they are 40 graphs of one.
+
+    The learning rate is another one in each of them.
+    """
     _core.set_device(device)
     x, y = RNG.random((40, 6), dtype=np.float32), RNG.integers(0, 3, 40)
     results = []
     for at_once in (True, False):
         weft.utils.set_random_seed(1)
         model = weft.Sequential([layers.Input((6,)), layers.Dense(8, "tanh"), layers.Dense(3)])
-        model.compile("adam", weft.losses.SparseCategoricalCrossentropy(from_logits=True))
+        rate = weft.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+        loss = weft.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(weft.optimizers.Adam(rate), loss)
         if at_once:
             model.fit(x, y, batch_size=1, epochs=1, shuffle=False, verbose=0)
         else:

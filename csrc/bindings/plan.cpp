@@ -58,7 +58,7 @@ struct HeldRequest {
 
 HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
                        int64_t start, int64_t steps, const py::sequence& outputs) {
-  HeldRequest held{{&state, {}, {}, nullptr, start, steps, nullptr}, {}};
+  HeldRequest held{{&state, {}, {}, nullptr, start, steps, nullptr, nullptr}, {}};
   Plan::Request& request = held.request;
   check(inputs.size() == plan.input_values().size(), "the plan takes ", plan.input_values().size(), " inputs, got ",
         inputs.size());
@@ -142,8 +142,14 @@ bool signals_pending() {
 }
 
 int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
-            int64_t start, int64_t steps, const py::sequence& outputs) {
+            int64_t start, int64_t steps, const py::sequence& outputs,
+            const std::optional<py::array_t<float, py::array::c_style>>& learning_rates) {
   HeldRequest held = request_of(plan, state, inputs, order, start, steps, outputs);
+  if (learning_rates) {
+    check(learning_rates->ndim() == 1 && learning_rates->shape(0) == steps, "learning_rates must be a vector of ",
+          steps, " numbers, one for each step");
+    held.request.learning_rates = learning_rates->data();
+  }
   bool interrupted = false;
   held.request.poll = [&] { return interrupted = interrupted || signals_pending(); };
   int64_t completed;
@@ -222,7 +228,7 @@ void bind_plan(py::module_& m) {
            }),
            py::arg("graph"), py::arg("outputs") = std::vector<ValueId>{}, py::arg("fuse") = true)
       .def("run", &run, py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"), py::arg("steps"),
-           py::arg("outputs") = py::tuple())
+           py::arg("outputs") = py::tuple(), py::arg("learning_rates") = py::none())
       .def(
           "find_nonfinite",
           [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,

@@ -15,6 +15,7 @@ struct StepState {
   uint32_t abort_step;            // set by a kernel that found a non-finite loss: the step stops before it updates
   uint64_t seed;                  // key of Philox
   uint64_t draw;                  // counts training steps for Philox; each step draws afresh
+  const float* learning_rates;    // of the steps to come, one more than there are, where a schedule gave them; or null
   double sums[kMaxAccumulators];  // running sums of the epoch: (weighted sum, sum of weights) pairs
 };
 
@@ -23,6 +24,7 @@ static constexpr void advance(StepState& state, int64_t batch, bool updates) {
   state.row += batch;
   state.draw++;
   if (updates) state.iteration++;
+  if (state.learning_rates) state.learning_rate = *state.learning_rates++;
 }
 
 }  // namespace weft

@@ -35,7 +35,7 @@ class StepGraph {
   const Program& program_;  // which owns this
   const MatmulPrecision precision_;
   cudaGraphExec_t one_step_ = nullptr, many_steps_ = nullptr;  // captured when first launched
-  cudaEvent_t ended_[kInFlight] = {};  // of the launches, in turn
+  cudaEvent_t ended_[kInFlight] = {};                          // of the launches, in turn
   int64_t launched_ = 0, seen_ended_ = 0;
   volatile uint32_t* given_up_ = nullptr;  // pinned: the GPU copies abort_step there after every launch
 };

@@ -123,6 +123,7 @@ void Plan::bind(const Request& request) {
   StepState state = *request.state;
   state.row = request.start;
   state.abort_step = 0;
+  run_memory_.bind_learning_rates(state, request.learning_rates, request.steps);
   run_memory_.bind(state, request.inputs, request.outputs, request.order, request.start + request.steps * batch_);
 }
 
@@ -137,6 +138,7 @@ int64_t Plan::run(const Request& request) {
   *request.state = run_memory_.read_state();
   const int64_t completed = (request.state->row - request.start) / batch_;
   request.state->row = 0;
+  request.state->learning_rates = nullptr;
   run_memory_.read_outputs(request.outputs, completed, request.steps);
   return completed;
 }

@@ -44,7 +44,8 @@ class Plan {
     std::vector<UserArray> inputs, outputs;
     const int32_t* order;  // (start + steps*batch or more) rows of the inputs, or null
     int64_t start, steps;
-    std::function<bool()> poll;  // true cancels after the current step
+    const float* learning_rates;  // (steps), or null where the state's is that of all steps
+    std::function<bool()> poll;   // true cancels after the current step
   };
   // Returns the number of completed steps. A step whose loss is not finite is not completed and changes
   // no variable; state->abort_step is then set.

@@ -34,13 +34,29 @@ RunMemory::RunMemory(Device& device, size_t inputs, size_t outputs)
   bindings_.state = reinterpret_cast<StepState*>(memory + offsetof(Head, state));
 }
 
-void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes) {
-  if (device_.uses_host_memory()) return const_cast<void*>(data);
-  if (!copy || copy->bytes() < static_cast<size_t>(bytes)) {
-    copy.reset();  // before the larger one is asked for
-    copy = std::make_unique<Buffer>(device_, static_cast<size_t>(bytes));
+float* RunMemory::at_least(std::unique_ptr<Buffer>& buffer, int64_t bytes) {
+  if (!buffer || buffer->bytes() < static_cast<size_t>(bytes)) {
+    buffer.reset();  // before the larger one is asked for
+    buffer = std::make_unique<Buffer>(device_, static_cast<size_t>(bytes));
   }
-  return copy->floats();
+  return buffer->floats();
+}
+
+void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes) {
+  return device_.uses_host_memory() ? const_cast<void*>(data) : at_least(copy, bytes);
+}
+
+void RunMemory::bind_learning_rates(StepState& state, const float* rates, int64_t steps) {
+  state.learning_rates = nullptr;
+  if (!rates || steps == 0) return;
+  state.learning_rate = rates[0];
+  // One more than is used: the state moves on after the last step, too.
+  std::vector<float> next(rates + 1, rates + steps);
+  next.push_back(rates[steps - 1]);
+  const size_t bytes = next.size() * sizeof(float);
+  float* const on_device = at_least(rates_copy_, static_cast<int64_t>(bytes));
+  device_.copy_in(on_device, next.data(), bytes);
+  state.learning_rates = on_device;
 }
 
 void RunMemory::bind(const StepState& state, const std::vector<UserArray>& inputs,

@@ -25,7 +25,9 @@ class RunMemory {
   const Bindings& bindings() const { return bindings_; }
   StepState* state() const { return bindings_.state; }
 
-  // Before a run: order (end) names rows of the inputs, or is null; no step reads beyond row end of the epoch.
+  // Before a run, first: lets `state` take its learning rates, (steps) or null, from the device's memory.
+  void bind_learning_rates(StepState& state, const float* rates, int64_t steps);
+  // Then: order (end) names rows of the inputs, or is null; no step reads beyond row end of the epoch.
   void bind(const StepState& state, const std::vector<UserArray>& inputs, const std::vector<UserArray>& outputs,
             const int32_t* order, int64_t end);
   // After it.
@@ -34,6 +36,7 @@ class RunMemory {
   void read_outputs(const std::vector<UserArray>& outputs, int64_t completed, int64_t steps) const;
 
  private:
+  float* at_least(std::unique_ptr<Buffer>& buffer, int64_t bytes);
   void* on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes);
 
   Device& device_;
@@ -41,7 +44,7 @@ class RunMemory {
   Buffer memory_;  // StepState, order, end, then the bindings
   Bindings bindings_;
   std::vector<std::unique_ptr<Buffer>> input_copies_, output_copies_;
-  std::unique_ptr<Buffer> order_copy_;
+  std::unique_ptr<Buffer> order_copy_, rates_copy_;
 };
 
 }  // namespace weft

@@ -136,6 +136,7 @@ class Plan:
         start: int,
         steps: int,
         outputs: Sequence[NDArray[Any]] = (),
+        learning_rates: NDArray[np.float32] | None = None,
     ) -> int:
         """Runs `steps` steps from row `start` of the epoch and returns how many were completed.
 
@@ -143,6 +144,7 @@ class Plan:
         order: which rows make up the epoch, (n,), or None for 0..n-1. outputs: one C-contiguous
         array per output, (n, ...) float32 or int32; step i writes rows start + i*batch onwards.
         Scalar and other outputs whose first axis is not the batch are written once per step at row i.
+        learning_rates: of each step, (steps,), or None for state.learning_rate in all of them.
         Fewer steps than asked for: state.aborted. Ctrl-C raises KeyboardInterrupt between steps.
         The GIL is released meanwhile. Advances state.draw once per step, and state.iteration if the plan updates.
         """

@@ -48,10 +48,14 @@ int __syncthreads_or(int predicate) {
 }
 
 const char* cudaGetErrorName(cudaError_t error) {
-  return error == cudaSuccess ? "cudaSuccess" : error == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "cudaError";
+  return error == cudaSuccess              ? "cudaSuccess"
+         : error == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure"
+                                           : "cudaError";
 }
 const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaSuccess ? "no error" : error == cudaErrorLaunchFailure ? "unspecified launch failure" : "an error";
+  return error == cudaSuccess              ? "no error"
+         : error == cudaErrorLaunchFailure ? "unspecified launch failure"
+                                           : "an error";
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }

@@ -125,26 +125,19 @@ class Runner:
         # The optimizer owns the count of its updates: it may come from another model.
         state.iteration = optimizer._iterations
         try:
-            if not optimizer.is_scheduled:
-                state.learning_rate = optimizer.current_rate()
-                return self._run_plan(step, order, row, steps)
-            for done in range(steps):
-                state.learning_rate = optimizer.current_rate()
-                begin = row + done * step.batch
-                if self._run_plan(step, order, begin, 1) < 1:
-                    return done
-                optimizer._iterations = state.iteration
-            return steps
+            return self._run_plan(step, order, row, steps)
         finally:
             optimizer._iterations = state.iteration
 
     def _run_plan(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
+        def run(inputs: list[Any], order: Array | None, row: int, steps: int) -> int:
+            rates = None
+            if self._optimizer is not None:
+                rates = self._optimizer.learning_rates(self.state.iteration, steps)
+            return step.plan.run(self.state, inputs, order, row, steps, (), rates)
+
         if not self._in_chunks:
-            return step.plan.run(self.state, self._inputs, order, row, steps)
-
-        def run(rows: list[Array], steps: int) -> int:
-            return step.plan.run(self.state, rows, None, 0, steps)
-
+            return run(self._inputs, order, row, steps)
         return run_in_chunks(run, self._inputs, order, row, steps, step.batch)
 
     def _error(

@@ -21,7 +21,7 @@ def gathered(arrays: list[Array], order: Array | None, begin: int, end: int) -> 
 
 
 def run_in_chunks(
-    run: Callable[[list[Array], int], int],
+    run: Callable[[list[Array], Array | None, int, int], int],
     arrays: list[Array],
     order: Array | None,
     row: int,
@@ -31,8 +31,8 @@ def run_in_chunks(
     """Runs steps of a pass; rows of a chunk are gathered while the one before is computed on.
 
     Args:
-        run: Takes the rows of some steps and their number, runs them in order, and returns how
-            many were completed.
+        run: Takes arrays, the order of their rows (None), the first row and a number of steps; runs
+            these steps and returns how many were completed.
         arrays: The data, (n, ...) each.
         order: (n,) rows in the order of the pass, or None.
         row: Where the first step begins in that order.
@@ -58,7 +58,7 @@ def run_in_chunks(
                 yield chunk, count
 
         for chunk, count in chunks():
-            completed = run(chunk, count)
+            completed = run(chunk, None, 0, count)
             done += completed
             if completed < count:
                 break

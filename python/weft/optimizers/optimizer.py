@@ -121,7 +121,7 @@ class Optimizer:
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the next step; may be set at any time, to a number or a schedule."""
-        rate = LearningRate(self._rate if self._schedule is None else self._scheduled())
+        rate = LearningRate(self._rate_at(self._iterations))
         rate._optimizer = self
         return rate
 
@@ -140,11 +140,6 @@ class Optimizer:
     lr = learning_rate
 
     @property
-    def is_scheduled(self) -> bool:
-        """Whether the learning rate is a schedule and must be worked out before each step."""
-        return self._schedule is not None
-
-    @property
     def iterations(self) -> int:
         """Updates made so far."""
         return self._iterations
@@ -159,9 +154,11 @@ class Optimizer:
         """The slots of all variables, e.g. momenta."""
         return [slot for slots in self._slots.values() for slot in slots]
 
-    def current_rate(self) -> float:
-        """The learning rate of the next step as a plain number."""
-        return self._rate if self._schedule is None else self._scheduled()
+    def learning_rates(self, iteration: int, steps: int) -> Array:
+        """The rates of some steps, (steps,) float32; `iteration` updates were made before."""
+        if self._schedule is None:
+            return np.full(steps, self._rate, np.float32)
+        return np.array([self._rate_at(iteration + i) for i in range(steps)], np.float32)
 
     def record(
         self,
@@ -268,9 +265,10 @@ class Optimizer:
     def _rule(self) -> Rule:
         raise NotImplementedError(f"{type(self).__name__} must define _rule(self).")
 
-    def _scheduled(self) -> float:
-        assert self._schedule is not None
-        rate = float(self._schedule(self._iterations) if self._takes_step else self._schedule())
+    def _rate_at(self, iteration: int) -> float:
+        if self._schedule is None:
+            return self._rate
+        rate = float(self._schedule(iteration) if self._takes_step else self._schedule())
         return check_range(rate, 0, None, type(self).__name__, "the schedule's learning_rate")
 
     def _slots_of(self, variable: Variable, rule: Rule) -> list[Variable]:
