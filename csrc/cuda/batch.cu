@@ -3,26 +3,13 @@
 #include "cuda/lane.h"
 #include "cuda/launch.h"
 #include "cuda/table.h"
+#include "ops/saturate.h"
 
 namespace weft::cuda {
 namespace {
 
 __device__ float as_float(const LoadBatchArgs& args, float x) {
   return args.scale == 1.0f && args.offset == 0.0f ? x : x * args.scale + args.offset;
-}
-
-// Into int32's range; NaN becomes its smallest number.
-template <class T>
-__device__ int32_t saturate(T x) {
-  if constexpr (static_cast<T>(0.5) != 0) {
-    if (x != x || x < static_cast<T>(-2147483648.0)) return INT32_MIN;
-    return x >= static_cast<T>(2147483648.0) ? INT32_MAX : static_cast<int32_t>(x);
-  } else if constexpr (static_cast<T>(-1) > 0) {
-    return x > static_cast<T>(INT32_MAX) ? INT32_MAX : static_cast<int32_t>(x);
-  } else {
-    const int64_t wide = x;
-    return wide < INT32_MIN ? INT32_MIN : wide > INT32_MAX ? INT32_MAX : static_cast<int32_t>(wide);
-  }
 }
 
 struct LoadBatchGridArgs {

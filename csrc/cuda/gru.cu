@@ -1,6 +1,6 @@
-// gru and gru_grad: see recurrent.h for how a block takes its rows through time. As in lstm.cu, the arguments' buffers
-// of a single step are not used.
-#include "cuda/recurrent.h"
+// gru and gru_grad: what a cell computes in a step, by the formulas in ops/gru.h. See recurrent_steps.h for the loop
+// over the steps. As in lstm.cu, the arguments' buffers of a single step are not used.
+#include "cuda/recurrent_steps.h"
 #include "cuda/table.h"
 #include "ops/gru.h"
 
@@ -8,149 +8,92 @@ namespace weft::cuda {
 namespace {
 
 struct Gru {
+  using Args = GruArgs;
+  static constexpr int kGates = 3, kMoreUnits = 1;  // the input of g stands behind the product
+  static constexpr bool kWholeSums = true;
   enum State { kStates };  // h is the left side of the product
+  const GruArgs& op;
+  const RecurrentMemory& memory;
 
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<GruArgs>& args) {
-    using Act = Activations;
-    const GruArgs& op = args.op;
-    const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    const int h = args.grid.h, gate = static_cast<int>(saved_gate(s.h));
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      __syncthreads();
-      units.for_each(count, [&](int row, int j) {
-        memory.left_at(row, j) = op.h0 ? op.h0[(first + row) * op.state_stride + j] : 0.0f;
-      });
-      __syncthreads();
-      for (int64_t step = 0; step < s.t; step++) {
-        const int64_t time = time_at(s, step);
-        const auto input = [&](int row, int column) {
-          if (row >= count || column >= 3 * h) return 0.0f;
-          return op.xp[((first + row) * s.t + time) * op.gate_stride + column];
-        };
-        // z and r at once, in all threads. The input of g is not added to its product, and stands behind it.
-        product.run(step == 0 && !op.h0, input, [&](int, int row, int column, float sum, float x) {
-          if (column >= 3 * h) return;
-          const float rec = op.bias ? sum + op.bias[op.gate_stride + column] : sum;
-          const float in = op.bias ? x + op.bias[column] : x;
-          if (column < 2 * h) {
-            memory.out_at(0, row, column) = Act::gate(op.act, in + rec);
-          } else {
-            memory.out_at(0, row, column) = rec;
-            memory.out_at(0, row, column + h) = in;
-          }
-        });
-        __syncthreads();
-        units.for_each(count, [&](int row, int j) {
-          const int64_t at = (first + row) * s.t + time, state = (first + row) * op.state_stride + j;
-          const float z = memory.out_at(0, row, j), r = memory.out_at(0, row, h + j);
-          const float rec_g = memory.out_at(0, row, 2 * h + j), in_g = memory.out_at(0, row, 3 * h + j);
-          const float g = Act::cell(op.act, in_g + r * rec_g);
-          const float before = memory.left_at(row, j), new_h = z * (before - g) + g;
-          memory.left_at(row, j) = new_h;
-          if (op.gates) {
-            float* saved = op.gates + at * op.saved_stride + j;
-            saved[0] = z, saved[gate] = r, saved[2 * gate] = g, saved[3 * gate] = rec_g;
-            op.h_prev[at * op.state_stride + j] = before;
-          }
-          if (s.sequences) op.y[at * op.state_stride + j] = new_h;
-          if (step < s.t - 1) return;
-          if (!s.sequences) op.y[state] = new_h;
-          op.last[state] = new_h;
-        });
-        __syncthreads();
-      }
-    });
+  __device__ ForwardSteps steps() const {
+    return {op.xp, op.h0, nullptr, op.y, op.h_prev, op.gate_stride, op.state_stride};
+  }
+  __device__ void begin(const RecurrentUnit&) const {}
+  // z and r at once, in all threads. The input of g is not added to its product.
+  template <class Activations>
+  __device__ void take_product(const Activations& act, int, int row, int column, float sum, float x) const {
+    const int h = memory.grid.h;
+    const float rec = op.bias ? sum + op.bias[op.gate_stride + column] : sum;
+    const float in = op.bias ? x + op.bias[column] : x;
+    if (column < 2 * h) {
+      memory.out_at(0, row, column) = act.gate(in + rec);
+    } else {
+      memory.out_at(0, row, column) = rec;
+      memory.out_at(0, row, column + h) = in;
+    }
+  }
+  template <class Activations>
+  __device__ float step(const Activations& act, const RecurrentUnit& u) const {
+    const auto gate = [&](int k) { return memory.out_at(0, u.row, k * memory.grid.h + u.j); };
+    const float z = gate(0), r = gate(1), rec_g = gate(2), in_g = gate(3);
+    const float g = act.cell(in_g + r * rec_g);
+    const float before = memory.left_at(u.row, u.j), h = z * (before - g) + g;
+    if (op.gates) {
+      const int64_t distance = saved_gate(op.shape.h);
+      float* saved = op.gates + u.at * op.saved_stride + u.j;
+      saved[0] = z, saved[distance] = r, saved[2 * distance] = g, saved[3 * distance] = rec_g;
+    }
+    if (u.last) op.last[u.sequence * op.state_stride + u.j] = h;
+    return h;
   }
 };
-
-void gru(const GruArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<Gru>(args, {s, args.u, s.h, 3 * s.h, s.h, Gru::kStates, 0, s.t > 1 || args.h0, true});
-}
 
 struct GruGrad {
+  using Args = GruGradArgs;
+  static constexpr int kGates = 3;
   enum State { kDirect, kStates };  // the part of dh that does not pass through the product
+  enum Saved { kUpdate, kReset, kCandidate, kRecurrence, kBefore, kSaved };
+  const GruGradArgs& op;
+  const RecurrentMemory& memory;
 
-  // What a unit's gradient needs of the forward run at one step, and dy.
-  enum Fetched { kUpdate, kReset, kCandidate, kRecurrence, kBefore, kDy };
-  struct Source {
-    static constexpr int kCount = kDy + 1;
-    const GruGradArgs& op;
-    int64_t first;  // row of the block
-    __device__ __forceinline__ const float* at(int which, int row, int j, int64_t step) const {
-      const RecurrentShape& s = op.shape;
-      const int64_t at = (first + row) * s.t + time_at(s, step), stride = op.state_stride;
-      if (which < kBefore) return op.gates + at * op.saved_stride + which * saved_gate(s.h) + j;
-      if (which == kBefore) return op.h_prev + at * stride + j;
-      if (s.sequences) return op.dy + at * stride + j;
-      return step == s.t - 1 ? op.dy + (first + row) * stride + j : nullptr;
-    }
-  };
-
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<GruGradArgs>& args) {
-    using Act = Activations;
-    const GruGradArgs& op = args.op;
-    const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    const int h = args.grid.h;
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      const Source source = {op, first};
-      units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, s.t - 1); });
-      copy_async_commit();
-      __syncthreads();
-      for (int64_t step = s.t - 1; step >= 0; step--) {
-        const bool last = step == s.t - 1;
-        copy_async_wait<0>();  // of this thread, for its own units
-        units.for_each(count, [&](int row, int j) {
-          const auto saved = [&](Fetched which) { return fetched(memory, source, which, row, j, step); };
-          const float z = saved(kUpdate), r = saved(kReset), g = saved(kCandidate);
-          float dh = last ? 0.0f : memory.product_at(row, j) + memory.state(kDirect, row, j);
-          dh += saved(kDy);
-          const float dz = Act::gate_grad(op.act, dh * (saved(kBefore) - g), z);
-          const float dg = Act::cell_grad(op.act, dh * (1.0f - z), g);
-          const float dr = Act::gate_grad(op.act, dg * saved(kRecurrence), r);
-          memory.state(kDirect, row, j) = dh * z;
-          const int64_t at = ((first + row) * s.t + time_at(s, step)) * op.gate_stride + j;
-          const float dx[3] = {dz, dr, dg}, drec[3] = {dz, dr, dg * r};
+  __device__ BackwardSteps steps() const { return {op.dy, op.state_stride, op.wants_state}; }
+  __device__ __forceinline__ const float* saved_at(int which, const RecurrentUnit& u) const {
+    if (which < kBefore) return op.gates + u.at * op.saved_stride + which * saved_gate(op.shape.h) + u.j;
+    return op.h_prev + u.at * op.state_stride + u.j;
+  }
+  __device__ float dh_before(const RecurrentUnit& u) const {
+    return memory.product_at(u.row, u.j) + memory.state(kDirect, u.row, u.j);
+  }
+  template <class Activations, class GetSaved>
+  __device__ void step(const Activations& act, const RecurrentUnit& u, float dh, GetSaved saved) const {
+    const float z = saved(kUpdate), r = saved(kReset), g = saved(kCandidate);
+    const float dz = act.gate_grad(dh * (saved(kBefore) - g), z);
+    const float dg = act.cell_grad(dh * (1.0f - z), g);
+    const float dr = act.gate_grad(dg * saved(kRecurrence), r);
+    memory.state(kDirect, u.row, u.j) = dh * z;
+    const float dx[kGates] = {dz, dr, dg}, drec[kGates] = {dz, dr, dg * r};
+    const int h = memory.grid.h;
+    const int64_t at = u.at * op.gate_stride + u.j;
 #pragma unroll
-          for (int k = 0; k < 3; k++) {
-            op.dxp[at + k * h] = dx[k];
-            op.drec[at + k * h] = memory.left_at(row, k * h + j) = drec[k];
-          }
-        });
-        if (step == 0 && !op.wants_state) break;
-        if (step > 0) units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, step - 1); });
-        copy_async_commit();
-        __syncthreads();
-        product.run_plain();
-        __syncthreads();
-      }
-      if (op.wants_state) {
-        units.for_each(count, [&](int row, int j) {
-          op.dh[(first + row) * op.state_stride + j] = memory.product_at(row, j) + memory.state(kDirect, row, j);
-        });
-      }
-      __syncthreads();
-      if (op.sums) {
-        sum_over_time(s, first, count, 3 * h, op.gate_stride, op.dxp, op.sums);
-        sum_over_time(s, first, count, 3 * h, op.gate_stride, op.drec, op.sums + s.n * op.gate_stride);
-      }
-    });
+    for (int k = 0; k < kGates; k++) {
+      op.dxp[at + k * h] = dx[k];
+      op.drec[at + k * h] = memory.left_at(u.row, k * h + u.j) = drec[k];
+    }
+  }
+  __device__ void finish_states(const RecurrentUnit& u) const {
+    op.dh[u.sequence * op.state_stride + u.j] = dh_before(u);
+  }
+  __device__ void finish_rows(int64_t first, int count) const {
+    if (!op.sums) return;
+    const RecurrentShape& s = op.shape;
+    const int columns = kGates * memory.grid.h;
+    sum_over_time(s, first, count, columns, op.gate_stride, op.dxp, op.sums);
+    sum_over_time(s, first, count, columns, op.gate_stride, op.drec, op.sums + s.n * op.gate_stride);
   }
 };
 
-void gru_grad(const GruGradArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<GruGrad>(args, {s, args.u_t, 3 * s.h, s.h, 0, GruGrad::kStates, GruGrad::Source::kCount,
-                                   s.t > 1 || args.wants_state, false});
-}
+void gru(const GruArgs& args) { start_forwards<Gru>(args); }
+void gru_grad(const GruGradArgs& args) { start_backwards<GruGrad>(args); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
-// lstm and lstm_grad: see recurrent.h for how a block takes its rows through time. The buffers of the arguments that
-// hold a single step (h, pre; dpre, and dh and dc where nobody wants them) are not used: it stays in shared memory.
-#include "cuda/recurrent.h"
+// lstm and lstm_grad: what a cell computes in a step, by the formulas in ops/lstm.h. The loop over the steps, and what
+// it asks of a cell, is in recurrent_steps.h. The buffers of the arguments that hold a single step (h, pre; dpre, and
+// dh and dc where nobody wants them) are not used: it stays in shared memory.
+#include "cuda/recurrent_steps.h"
 #include "cuda/table.h"
 #include "ops/lstm.h"
 
@@ -8,151 +9,87 @@ namespace weft::cuda {
 namespace {
 
 struct Lstm {
-  enum State { kCell, kStates };
+  using Args = LstmArgs;
+  static constexpr int kGates = 4, kMoreUnits = 0;
+  static constexpr bool kWholeSums = true;
+  enum State { kCell, kStates };  // c; h * mask is the left side of the product
+  const LstmArgs& op;
+  const RecurrentMemory& memory;
 
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<LstmArgs>& args) {
-    using Act = Activations;
-    const LstmArgs& op = args.op;
-    const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    const int h = args.grid.h, gate = static_cast<int>(saved_gate(s.h));
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      __syncthreads();
-      units.for_each(count, [&](int row, int j) {
-        const int64_t at = (first + row) * op.state_stride + j;
-        const float start = op.h0 ? op.h0[at] : 0.0f;
-        memory.left_at(row, j) = op.mask ? start * op.mask[at] : start;
-        memory.state(kCell, row, j) = op.c0 ? op.c0[at] : 0.0f;
-      });
-      __syncthreads();
-      for (int64_t step = 0; step < s.t; step++) {
-        const int64_t time = time_at(s, step);
-        const auto input = [&](int row, int column) {
-          if (row >= count || column >= 4 * h) return 0.0f;
-          return op.xp[((first + row) * s.t + time) * op.gate_stride + column];
-        };
-        // The gates' functions follow the product at once, in all threads.
-        product.run(step == 0 && !op.h0, input, [&](int, int row, int column, float sum, float x) {
-          if (column >= 4 * h) return;
-          const float pre = op.bias ? sum + x + op.bias[column] : sum + x;
-          const bool is_candidate = column >= 2 * h && column < 3 * h;
-          memory.out_at(0, row, column) = is_candidate ? Act::cell(op.act, pre) : Act::gate(op.act, pre);
-        });
-        __syncthreads();
-        units.for_each(count, [&](int row, int j) {
-          const int64_t at = (first + row) * s.t + time, state = (first + row) * op.state_stride + j;
-          const float i = memory.out_at(0, row, j), f = memory.out_at(0, row, h + j);
-          const float g = memory.out_at(0, row, 2 * h + j), o = memory.out_at(0, row, 3 * h + j);
-          const float c = f * memory.state(kCell, row, j) + i * g;
-          const float new_h = o * Act::cell(op.act, c);
-          if (op.h_prev) op.h_prev[at * op.state_stride + j] = memory.left_at(row, j);
-          memory.state(kCell, row, j) = c;
-          memory.left_at(row, j) = op.mask ? new_h * op.mask[state] : new_h;
-          if (op.gates) {
-            float* saved = op.gates + at * op.saved_stride + j;
-            saved[0] = i, saved[gate] = f, saved[2 * gate] = g, saved[3 * gate] = o;
-            op.cells[at * op.state_stride + j] = c;
-          }
-          if (s.sequences) op.y[at * op.state_stride + j] = new_h;
-          if (step < s.t - 1) return;
-          if (!s.sequences) op.y[state] = new_h;
-          op.c[state] = c;
-        });
-        __syncthreads();
-      }
-    });
+  __device__ ForwardSteps steps() const {
+    return {op.xp, op.h0, op.mask, op.y, op.h_prev, op.gate_stride, op.state_stride};
+  }
+  __device__ void begin(const RecurrentUnit& u) const {
+    memory.state(kCell, u.row, u.j) = op.c0 ? op.c0[u.sequence * op.state_stride + u.j] : 0.0f;
+  }
+  // The gates' functions follow the product at once, in all threads.
+  template <class Activations>
+  __device__ void take_product(const Activations& act, int, int row, int column, float sum, float x) const {
+    const int h = memory.grid.h;
+    const float pre = op.bias ? sum + x + op.bias[column] : sum + x;
+    const bool is_candidate = column >= 2 * h && column < 3 * h;
+    memory.out_at(0, row, column) = is_candidate ? act.cell(pre) : act.gate(pre);
+  }
+  template <class Activations>
+  __device__ float step(const Activations& act, const RecurrentUnit& u) const {
+    const auto gate = [&](int k) { return memory.out_at(0, u.row, k * memory.grid.h + u.j); };
+    const float i = gate(0), f = gate(1), g = gate(2), o = gate(3);
+    const float c = f * memory.state(kCell, u.row, u.j) + i * g;
+    memory.state(kCell, u.row, u.j) = c;
+    if (op.gates) {
+      const int64_t distance = saved_gate(op.shape.h);
+      float* saved = op.gates + u.at * op.saved_stride + u.j;
+      saved[0] = i, saved[distance] = f, saved[2 * distance] = g, saved[3 * distance] = o;
+      op.cells[u.at * op.state_stride + u.j] = c;
+    }
+    if (u.last) op.c[u.sequence * op.state_stride + u.j] = c;
+    return o * act.cell(c);
   }
 };
-
-void lstm(const LstmArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<Lstm>(args, {s, args.u, s.h, 4 * s.h, 0, Lstm::kStates, 0, s.t > 1 || args.h0, true});
-}
 
 struct LstmGrad {
-  enum State { kCell, kStates };
+  using Args = LstmGradArgs;
+  static constexpr int kGates = 4;
+  enum State { kCell, kStates };  // the gradient of c
+  enum Saved { kInput, kForget, kCandidate, kOutput, kCellNow, kCellBefore, kSaved };
+  const LstmGradArgs& op;
+  const RecurrentMemory& memory;
 
-  // What a unit's gradient needs of the forward run at one step, and dy.
-  enum Fetched { kInput, kForget, kCandidate, kOutput, kCellNow, kCellBefore, kDy };
-  struct Source {
-    static constexpr int kCount = kDy + 1;
-    const LstmGradArgs& op;
-    int64_t first;  // row of the block
-    __device__ __forceinline__ const float* at(int which, int row, int j, int64_t step) const {
-      const RecurrentShape& s = op.shape;
-      const int64_t sequence = (first + row) * s.t, at = sequence + time_at(s, step), stride = op.state_stride;
-      if (which == kCellNow) return op.cells + at * stride + j;
-      if (which == kCellBefore && step > 0) return op.cells + (sequence + time_at(s, step - 1)) * stride + j;
-      if (which == kCellBefore) return op.c0 ? op.c0 + (first + row) * stride + j : nullptr;
-      if (which < kCellNow) return op.gates + at * op.saved_stride + which * saved_gate(s.h) + j;
-      if (s.sequences) return op.dy + at * stride + j;
-      return step == s.t - 1 ? op.dy + (first + row) * stride + j : nullptr;
-    }
-  };
-
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<LstmGradArgs>& args) {
-    using Act = Activations;
-    const LstmGradArgs& op = args.op;
+  __device__ BackwardSteps steps() const { return {op.dy, op.state_stride, op.wants_state}; }
+  __device__ __forceinline__ const float* saved_at(int which, const RecurrentUnit& u) const {
     const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    const int h = args.grid.h;
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      const Source source = {op, first};
-      units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, s.t - 1); });
-      copy_async_commit();
-      __syncthreads();
-      for (int64_t step = s.t - 1; step >= 0; step--) {
-        const bool last = step == s.t - 1;
-        copy_async_wait<0>();  // of this thread, for its own units
-        units.for_each(count, [&](int row, int j) {
-          const auto saved = [&](Fetched which) { return fetched(memory, source, which, row, j, step); };
-          const float i = saved(kInput), f = saved(kForget), g = saved(kCandidate), o = saved(kOutput);
-          const float a = Act::cell(op.act, saved(kCellNow)), c_before = saved(kCellBefore);
-          float dh = 0.0f, dc = 0.0f;
-          if (!last) {
-            dh = memory.product_at(row, j), dc = memory.state(kCell, row, j);
-            if (op.mask) dh *= op.mask[(first + row) * op.state_stride + j];
-          }
-          dh += saved(kDy);
-          dc += Act::cell_grad(op.act, dh * o, a);
-          memory.state(kCell, row, j) = dc * f;
-          const float d[4] = {Act::gate_grad(op.act, dc * g, i), Act::gate_grad(op.act, dc * c_before, f),
-                              Act::cell_grad(op.act, dc * i, g), Act::gate_grad(op.act, dh * a, o)};
-          float* dxp = op.dxp + ((first + row) * s.t + time_at(s, step)) * op.gate_stride + j;
+    if (which < kCellNow) return op.gates + u.at * op.saved_stride + which * saved_gate(s.h) + u.j;
+    if (which == kCellNow) return op.cells + u.at * op.state_stride + u.j;
+    if (u.step > 0) return op.cells + (u.sequence * s.t + time_at(s, u.step - 1)) * op.state_stride + u.j;
+    return op.c0 ? op.c0 + u.sequence * op.state_stride + u.j : nullptr;
+  }
+  __device__ float dh_before(const RecurrentUnit& u) const {
+    return masked(memory.product_at(u.row, u.j), op.mask, u.sequence * op.state_stride + u.j);
+  }
+  template <class Activations, class GetSaved>
+  __device__ void step(const Activations& act, const RecurrentUnit& u, float dh, GetSaved saved) const {
+    const float i = saved(kInput), f = saved(kForget), g = saved(kCandidate), o = saved(kOutput);
+    const float a = act.cell(saved(kCellNow));
+    const float dc = (u.last ? 0.0f : memory.state(kCell, u.row, u.j)) + act.cell_grad(dh * o, a);
+    memory.state(kCell, u.row, u.j) = dc * f;
+    const float d[kGates] = {act.gate_grad(dc * g, i), act.gate_grad(dc * saved(kCellBefore), f),
+                             act.cell_grad(dc * i, g), act.gate_grad(dh * a, o)};
+    const int h = memory.grid.h;
+    float* dxp = op.dxp + u.at * op.gate_stride + u.j;
 #pragma unroll
-          for (int k = 0; k < 4; k++) dxp[k * h] = memory.left_at(row, k * h + j) = d[k];
-        });
-        if (step == 0 && !op.wants_state) break;
-        if (step > 0) units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, step - 1); });
-        copy_async_commit();
-        __syncthreads();
-        product.run_plain();
-        __syncthreads();
-      }
-      if (op.wants_state) {
-        units.for_each(count, [&](int row, int j) {
-          const int64_t at = (first + row) * op.state_stride + j;
-          op.dh[at] = op.mask ? memory.product_at(row, j) * op.mask[at] : memory.product_at(row, j);
-          op.dc[at] = memory.state(kCell, row, j);
-        });
-      }
-      __syncthreads();
-      if (op.sums) sum_over_time(s, first, count, 4 * h, op.gate_stride, op.dxp, op.sums);
-    });
+    for (int k = 0; k < kGates; k++) dxp[k * h] = memory.left_at(u.row, k * h + u.j) = d[k];
+  }
+  __device__ void finish_states(const RecurrentUnit& u) const {
+    op.dh[u.sequence * op.state_stride + u.j] = dh_before(u);
+    op.dc[u.sequence * op.state_stride + u.j] = memory.state(kCell, u.row, u.j);
+  }
+  __device__ void finish_rows(int64_t first, int count) const {
+    if (op.sums) sum_over_time(op.shape, first, count, kGates * memory.grid.h, op.gate_stride, op.dxp, op.sums);
   }
 };
 
-void lstm_grad(const LstmGradArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<LstmGrad>(args, {s, args.u_t, 4 * s.h, s.h, 0, LstmGrad::kStates, LstmGrad::Source::kCount,
-                                    s.t > 1 || args.wants_state, false});
-}
+void lstm(const LstmArgs& args) { start_forwards<Lstm>(args); }
+void lstm_grad(const LstmGradArgs& args) { start_backwards<LstmGrad>(args); }
 
 }  // namespace
 

@@ -63,70 +63,6 @@ struct RecurrentMemory {
   }
 };
 
-// What a unit needs of the forward run at one step is fetched ahead, by the thread that works on the unit. Source is
-// the op's: source.at(which, row, unit, step) is the address of value `which` of kCount, or null for 0.
-template <class Source>
-__device__ __forceinline__ void fetch_unit(const RecurrentMemory& memory, const Source& source, int row, int unit,
-                                           int64_t step) {
-  if (memory.grid.fetched == 0) return;
-#pragma unroll
-  for (int which = 0; which < Source::kCount; which++) {
-    const float* from = source.at(which, row, unit, step);
-    if (from) copy_async_4(&memory.state(memory.grid.states + which, row, unit), from, true);
-  }
-}
-template <class Source>
-__device__ __forceinline__ float fetched(const RecurrentMemory& memory, const Source& source, int which, int row,
-                                         int unit, int64_t step) {
-  const float* from = source.at(which, row, unit, step);
-  if (!from) return 0.0f;
-  return memory.grid.fetched > 0 ? memory.state(memory.grid.states + which, row, unit) : *from;
-}
-
-// The hidden units of a block's rows, (count, h), one after the other over its threads. It is always the same thread
-// that works on a unit.
-class RecurrentUnits {
- public:
-  __device__ explicit RecurrentUnits(const RecurrentGrid& grid)
-      : grid_(grid),
-        first_row_(static_cast<int>(threadIdx.x) / grid.h),
-        first_unit_(static_cast<int>(threadIdx.x) % grid.h) {}
-  // body(row, unit)
-  template <class Body>
-  __device__ __forceinline__ void for_each(int count, Body body) const {
-    for (int row = first_row_, unit = first_unit_; row < count;) {
-      body(row, unit);
-      row += grid_.unit_rows, unit += grid_.unit_columns;
-      if (unit >= grid_.h) unit -= grid_.h, row++;
-    }
-  }
-
- private:
-  const RecurrentGrid& grid_;
-  int first_row_, first_unit_;
-};
-
-// body(first, count) for the groups of rows that a block takes through time, one group after the other.
-template <class Body>
-__device__ __forceinline__ void for_each_rows(const RecurrentGrid& grid, Body body) {
-  for (int64_t first = int64_t{blockIdx.x} * grid.rows(); first < grid.n; first += int64_t{gridDim.x} * grid.rows()) {
-    body(first, static_cast<int>(grid.n - first < grid.rows() ? grid.n - first : grid.rows()));
-  }
-}
-
-// to = the sum of `from` over time, from the last step to the first, for the block's rows.
-__device__ __forceinline__ void sum_over_time(const RecurrentShape& s, int64_t first, int count, int columns,
-                                              int64_t stride, const float* from, float* to) {
-  for (int i = threadIdx.x; i < count * columns; i += kRecurrentThreads) {
-    const int64_t row = first + i / columns;
-    const int column = i % columns;
-    float sum = 0.0f;
-#pragma unroll 8
-    for (int64_t step = s.t - 1; step >= 0; step--) sum += from[(row * s.t + time_at(s, step)) * stride + column];
-    to[row * stride + column] = sum;
-  }
-}
-
 // A warp's part of the product of every step: `rows` rows, and its own tiles of the recurrent kernel. Each lane sums
 // over its rows of the tiles; the lanes with the same columns are then added up.
 template <int rows>
@@ -134,7 +70,8 @@ class RecurrentProduct {
  public:
   // Fetches the tiles that stay. All threads of the block call it, and wait for each other before run.
   __device__ explicit RecurrentProduct(const RecurrentMemory& memory) : memory_(memory), grid_(memory.grid) {
-    const int warp = threadIdx.x / kWarp;
+    // The compiler does not see that all lanes have the same; told so, it needs fewer registers for what follows.
+    const int warp = __shfl_sync(~0u, static_cast<int>(threadIdx.x) / kWarp, 0);
     group_ = warp / (grid_.across * grid_.splits);
     split_ = warp / grid_.across % grid_.splits;
     across_ = warp % grid_.across;
@@ -298,11 +235,12 @@ class RecurrentProduct {
 
 // Keras's defaults, tanh and sigmoid. Derivatives are functions of the value.
 struct DefaultActivations {
+  explicit __device__ DefaultActivations(const RecurrentActivations&) {}
   static constexpr bool offers_rows(int) { return true; }
-  static __device__ float cell(const RecurrentActivations&, float x) { return tanh(x); }
-  static __device__ float gate(const RecurrentActivations&, float x) { return sigmoid(x); }
-  static __device__ float cell_grad(const RecurrentActivations&, float dy, float y) { return tanh_grad(dy, y, {}); }
-  static __device__ float gate_grad(const RecurrentActivations&, float dy, float y) { return sigmoid_grad(dy, y, {}); }
+  __device__ float cell(float x) const { return tanh(x); }
+  __device__ float gate(float x) const { return sigmoid(x); }
+  __device__ float cell_grad(float dy, float y) const { return tanh_grad(dy, y, {}); }
+  __device__ float gate_grad(float dy, float y) const { return sigmoid_grad(dy, y, {}); }
 };
 
 // Any others whose derivative is a function of their value, by calls: there are many, and kernels stay small.
@@ -322,15 +260,14 @@ __device__ __forceinline__ void with_function_of_value(UnaryFn fn, Visit visit) 
   return dx;
 }
 struct AnyActivations {
+  const RecurrentActivations& functions;
+
+  explicit __device__ AnyActivations(const RecurrentActivations& functions) : functions(functions) {}
   static constexpr bool offers_rows(int rows) { return rows == 1 || rows == 4; }  // two kernels are enough
-  static __device__ float cell(const RecurrentActivations& act, float x) { return any_value(act.cell.fn, x); }
-  static __device__ float gate(const RecurrentActivations& act, float x) { return any_value(act.gate.fn, x); }
-  static __device__ float cell_grad(const RecurrentActivations& act, float dy, float y) {
-    return any_grad(act.cell.fn, dy, y);
-  }
-  static __device__ float gate_grad(const RecurrentActivations& act, float dy, float y) {
-    return any_grad(act.gate.fn, dy, y);
-  }
+  __device__ float cell(float x) const { return any_value(functions.cell.fn, x); }
+  __device__ float gate(float x) const { return any_value(functions.gate.fn, x); }
+  __device__ float cell_grad(float dy, float y) const { return any_grad(functions.cell.fn, dy, y); }
+  __device__ float gate_grad(float dy, float y) const { return any_grad(functions.gate.fn, dy, y); }
 };
 
 // Launches Op::body<Activations, rows> on the grid that seems fastest.

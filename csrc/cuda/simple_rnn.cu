@@ -1,6 +1,6 @@
-// simple_rnn and simple_rnn_grad: see recurrent.h for how a block takes its rows through time. As in lstm.cu, the
-// arguments' buffers of a single step are not used.
-#include "cuda/recurrent.h"
+// simple_rnn and simple_rnn_grad: what a cell computes in a step, by the formulas in ops/simple_rnn.h. See
+// recurrent_steps.h for the loop over the steps. As in lstm.cu, the arguments' buffers of a single step are not used.
+#include "cuda/recurrent_steps.h"
 #include "cuda/table.h"
 #include "ops/simple_rnn.h"
 
@@ -8,120 +8,55 @@ namespace weft::cuda {
 namespace {
 
 struct SimpleRnn {
+  using Args = SimpleRnnArgs;
+  static constexpr int kGates = 1, kMoreUnits = 0;
+  static constexpr bool kWholeSums = false;
   enum State { kStates };  // h * mask is the left side of the product
+  const SimpleRnnArgs& op;
+  const RecurrentMemory& memory;
 
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<SimpleRnnArgs>& args) {
-    using Act = Activations;
-    const SimpleRnnArgs& op = args.op;
-    const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      __syncthreads();
-      units.for_each(count, [&](int row, int j) {
-        const int64_t state = (first + row) * op.stride + j;
-        const float start = op.h0 ? op.h0[state] : 0.0f;
-        memory.left_at(row, j) = op.mask ? start * op.mask[state] : start;
-      });
-      __syncthreads();
-      for (int64_t step = 0; step < s.t; step++) {
-        const int64_t time = time_at(s, step);
-        const auto input = [&](int row, int column) {
-          if (row >= count || column >= args.grid.h) return 0.0f;
-          return op.xp[((first + row) * s.t + time) * op.stride + column];
-        };
-        product.run(step == 0 && !op.h0, input, [&](int split, int row, int column, float sum, float x) {
-          memory.out_at(split, row, column) = sum + x;
-        });
-        __syncthreads();
-        units.for_each(count, [&](int row, int j) {
-          const int64_t at = ((first + row) * s.t + time) * op.stride + j, state = (first + row) * op.stride + j;
-          const float sum = memory.product_at(row, j), h = Act::cell(op.act, op.bias ? sum + op.bias[j] : sum);
-          if (op.h_prev) op.h_prev[at] = memory.left_at(row, j);
-          memory.left_at(row, j) = op.mask ? h * op.mask[state] : h;
-          if (op.states) op.states[at] = h;
-          if (s.sequences) op.y[at] = h;
-          if (step < s.t - 1) return;
-          if (!s.sequences) op.y[state] = h;
-          op.last[state] = h;
-        });
-        __syncthreads();
-      }
-    });
+  __device__ ForwardSteps steps() const { return {op.xp, op.h0, op.mask, op.y, op.h_prev, op.stride, op.stride}; }
+  __device__ void begin(const RecurrentUnit&) const {}
+  template <class Activations>
+  __device__ void take_product(const Activations&, int split, int row, int column, float sum, float x) const {
+    memory.out_at(split, row, column) = sum + x;
+  }
+  template <class Activations>
+  __device__ float step(const Activations& act, const RecurrentUnit& u) const {
+    const float sum = memory.product_at(u.row, u.j), h = act.cell(op.bias ? sum + op.bias[u.j] : sum);
+    if (op.states) op.states[u.at * op.stride + u.j] = h;
+    if (u.last) op.last[u.sequence * op.stride + u.j] = h;
+    return h;
   }
 };
-
-void simple_rnn(const SimpleRnnArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<SimpleRnn>(args, {s, args.u, s.h, s.h, 0, SimpleRnn::kStates, 0, s.t > 1 || args.h0, false});
-}
 
 struct SimpleRnnGrad {
+  using Args = SimpleRnnGradArgs;
+  static constexpr int kGates = 1;
   enum State { kStates };
+  enum Saved { kValue, kSaved };  // h
+  const SimpleRnnGradArgs& op;
+  const RecurrentMemory& memory;
 
-  // Of one step: h, dy.
-  enum Fetched { kValue, kDy };
-  struct Source {
-    static constexpr int kCount = kDy + 1;
-    const SimpleRnnGradArgs& op;
-    int64_t first;  // row of the block
-    __device__ __forceinline__ const float* at(int which, int row, int j, int64_t step) const {
-      const RecurrentShape& s = op.shape;
-      const int64_t at = (first + row) * s.t + time_at(s, step);
-      if (which == kValue) return op.states + at * op.stride + j;
-      if (s.sequences) return op.dy + at * op.stride + j;
-      return step == s.t - 1 ? op.dy + (first + row) * op.stride + j : nullptr;
-    }
-  };
-
-  template <class Activations, int rows>
-  static __device__ void body(const Recurrence<SimpleRnnGradArgs>& args) {
-    const SimpleRnnGradArgs& op = args.op;
-    const RecurrentShape& s = op.shape;
-    const RecurrentMemory memory(args.grid);
-    const RecurrentProduct<rows> product(memory);
-    const RecurrentUnits units(args.grid);
-    for_each_rows(args.grid, [&](int64_t first, int count) {
-      const Source source = {op, first};
-      units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, s.t - 1); });
-      copy_async_commit();
-      __syncthreads();
-      for (int64_t step = s.t - 1; step >= 0; step--) {
-        const bool last = step == s.t - 1;
-        copy_async_wait<0>();  // of this thread, for its own units
-        units.for_each(count, [&](int row, int j) {
-          float dh = last ? 0.0f : memory.product_at(row, j);
-          if (!last && op.mask) dh *= op.mask[(first + row) * op.stride + j];
-          dh += fetched(memory, source, kDy, row, j, step);
-          const float d = Activations::cell_grad(op.act, dh, fetched(memory, source, kValue, row, j, step));
-          op.dxp[((first + row) * s.t + time_at(s, step)) * op.stride + j] = memory.left_at(row, j) = d;
-        });
-        if (step == 0 && !op.wants_state) break;
-        if (step > 0) units.for_each(count, [&](int row, int j) { fetch_unit(memory, source, row, j, step - 1); });
-        copy_async_commit();
-        __syncthreads();
-        product.run_plain();
-        __syncthreads();
-      }
-      if (op.wants_state) {
-        units.for_each(count, [&](int row, int j) {
-          const int64_t at = (first + row) * op.stride + j;
-          op.dh[at] = op.mask ? memory.product_at(row, j) * op.mask[at] : memory.product_at(row, j);
-        });
-      }
-      __syncthreads();
-      if (op.sums) sum_over_time(s, first, count, args.grid.h, op.stride, op.dxp, op.sums);
-    });
+  __device__ BackwardSteps steps() const { return {op.dy, op.stride, op.wants_state}; }
+  __device__ __forceinline__ const float* saved_at(int, const RecurrentUnit& u) const {
+    return op.states + u.at * op.stride + u.j;
+  }
+  __device__ float dh_before(const RecurrentUnit& u) const {
+    return masked(memory.product_at(u.row, u.j), op.mask, u.sequence * op.stride + u.j);
+  }
+  template <class Activations, class GetSaved>
+  __device__ void step(const Activations& act, const RecurrentUnit& u, float dh, GetSaved saved) const {
+    op.dxp[u.at * op.stride + u.j] = memory.left_at(u.row, u.j) = act.cell_grad(dh, saved(kValue));
+  }
+  __device__ void finish_states(const RecurrentUnit& u) const { op.dh[u.sequence * op.stride + u.j] = dh_before(u); }
+  __device__ void finish_rows(int64_t first, int count) const {
+    if (op.sums) sum_over_time(op.shape, first, count, memory.grid.h, op.stride, op.dxp, op.sums);
   }
 };
 
-void simple_rnn_grad(const SimpleRnnGradArgs& args) {
-  const RecurrentShape& s = args.shape;
-  start_recurrence<SimpleRnnGrad>(args, {s, args.u_t, s.h, s.h, 0, SimpleRnnGrad::kStates,
-                                         SimpleRnnGrad::Source::kCount, s.t > 1 || args.wants_state, false});
-}
+void simple_rnn(const SimpleRnnArgs& args) { start_forwards<SimpleRnn>(args); }
+void simple_rnn_grad(const SimpleRnnGradArgs& args) { start_backwards<SimpleRnnGrad>(args); }
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/vector_math.h"
+#include "ops/saturate.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -52,20 +53,6 @@ WEFT_INLINE Vec load_as_float(const double* x) {
   __builtin_memcpy(&a, x, sizeof(a));
   __builtin_memcpy(&b, x + kWidth / 2, sizeof(b));
   return join_halves(__builtin_convertvector(a, HalfVec), __builtin_convertvector(b, HalfVec));
-}
-
-// Out of range is never wrapped into range, where it might look like a valid label; NaN becomes INT32_MIN.
-template <class T>
-WEFT_INLINE int32_t saturate(T x) {
-  if constexpr (static_cast<T>(0.5) != 0) {
-    if (x != x || x < static_cast<T>(-2147483648.0)) return INT32_MIN;
-    return x >= static_cast<T>(2147483648.0) ? INT32_MAX : static_cast<int32_t>(x);
-  } else if constexpr (static_cast<T>(-1) > 0) {
-    return x > static_cast<T>(INT32_MAX) ? INT32_MAX : static_cast<int32_t>(x);
-  } else {
-    const int64_t wide = x;
-    return wide < INT32_MIN ? INT32_MIN : wide > INT32_MAX ? INT32_MAX : static_cast<int32_t>(wide);
-  }
 }
 
 template <class T>

@@ -14,11 +14,13 @@ inline float to_tf32(float x) {  // cvt.rna: to nearest, ties away from zero
   return x;
 }
 
-// d (16 x 8) += a (16 x 8) b (8 x 8), tf32 in, float32 out. Lane 4*g + t holds a[g][t], a[g+8][t], a[g][t+4],
-// a[g+8][t+4]; b[t][g], b[t+4][g]; d[g][2t], d[g][2t+1], d[g+8][2t], d[g+8][2t+1].
-inline void mma_m16n8k8_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+// d (16 x 8) += a (16 x 8*packed) b (8*packed x 8). A register holds `packed` values along k, and value(register, i) is
+// one of them. With k counted in registers, lane 4*g + t holds a[g][t], a[g+8][t], a[g][t+4], a[g+8][t+4]; b[t][g],
+// b[t+4][g]; d[g][2t], d[g][2t+1], d[g+8][2t], d[g+8][2t+1].
+template <int packed, class Register, class Value>
+void mma_m16n8(float (&d)[4], const Register (&a)[4], const Register (&b)[2], Value value) {
   struct Registers {
-    float a[4], b[2];
+    Register a[4], b[2];
   };
   const Registers mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
   const emulator::Parcel* all = emulator::exchange(~0u, emulator::parcel_of(mine));
@@ -29,10 +31,18 @@ inline void mma_m16n8k8_tf32(float (&d)[4], const float (&a)[4], const float (&b
     for (int k = 0; k < 8; k++) {
       const auto left = emulator::value_of<Registers>(all[row % 8 * 4 + k % 4]);
       const auto right = emulator::value_of<Registers>(all[column * 4 + k % 4]);
-      sum += static_cast<double>(left.a[row / 8 + k / 4 * 2]) * static_cast<double>(right.b[k / 4]);
+      for (int i = 0; i < packed; i++) {
+        sum +=
+            static_cast<double>(value(left.a[row / 8 + k / 4 * 2], i)) * static_cast<double>(value(right.b[k / 4], i));
+      }
     }
     d[e] = static_cast<float>(sum);
   }
+}
+
+// tf32 in, float32 out.
+inline void mma_m16n8k8_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+  mma_m16n8<1>(d, a, b, [](float x, int) { return x; });
 }
 
 // Two floats as bfloat16, the first in the lower half.
@@ -50,27 +60,9 @@ inline float bfloat16_value(uint32_t bits) {
 }
 inline uint32_t pack_bfloat16(float low, float high) { return bfloat16_bits(low) | bfloat16_bits(high) << 16; }
 
-// d (16 x 8) += a (16 x 16) b (16 x 8), bfloat16 in, float32 out; each register is a pair along k. Lane 4*g + t holds
-// a[g][2t..], a[g+8][2t..], a[g][2t+8..], a[g+8][2t+8..]; b[2t..][g], b[2t+8..][g]; d as above.
+// bfloat16 in, float32 out.
 inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  struct Registers {
-    uint32_t a[4], b[2];
-  };
-  const Registers mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
-  const emulator::Parcel* all = emulator::exchange(~0u, emulator::parcel_of(mine));
-  const int g = static_cast<int>(emulator::lane()) / 4, t = static_cast<int>(emulator::lane()) % 4;
-  for (int e = 0; e < 4; e++) {
-    const int row = g + e / 2 * 8, column = 2 * t + e % 2;
-    double sum = d[e];
-    for (int k = 0; k < 16; k++) {
-      const auto left = emulator::value_of<Registers>(all[row % 8 * 4 + k % 8 / 2]);
-      const auto right = emulator::value_of<Registers>(all[column * 4 + k % 8 / 2]);
-      const uint32_t x = left.a[row / 8 + k / 8 * 2] >> (k % 2 * 16) & 0xFFFFu;
-      const uint32_t y = right.b[k / 8] >> (k % 2 * 16) & 0xFFFFu;
-      sum += static_cast<double>(bfloat16_value(x)) * static_cast<double>(bfloat16_value(y));
-    }
-    d[e] = static_cast<float>(sum);
-  }
+  mma_m16n8<2>(d, a, b, [](uint32_t pair, int i) { return bfloat16_value(pair >> (i * 16) & 0xFFFFu); });
 }
 
 // 16 bytes from global to shared memory, zeros instead of what `valid` does not count.
