@@ -13,23 +13,16 @@ import argparse
 import importlib
 import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from statistics import median
 from typing import Any
 
-from bench import machine, report, stats
-from bench.gemm import ISAS
-from bench.peak import PeakMeter
+from bench import by_isa, report
+from bench.by_isa import ROLES, fraction
 
-ROLES = ("forward", "grad_input", "grad_kernel")
 LAYOUTS = ("channels_last", "contiguous_format")  # of PyTorch
 
 
@@ -79,22 +72,13 @@ BATCHES = (32, 128)
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.conv", description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--isa", help="such as avx2,avx512; default: all this CPU has")
+    by_isa.add_options(parser, seconds=0.1)
     parser.add_argument("--shapes", help="such as 32to64_14x14_same,3to8_9x9_valid_k5")
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
     parser.add_argument("--pool", type=int, default=1, help="2: 2x2 max-pooling behind the relu")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each figure")
-    parser.add_argument("--seconds", type=float, default=0.1, help="length of a measurement")
     parser.add_argument("--no-torch", action="store_true", help="leave PyTorch out")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--as-worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    present = [name for name, flag in ISAS.items() if machine.has_flag(flag)]
-    options.isa = options.isa.split(",") if options.isa else present
-    unknown = [name for name in options.isa if name not in present]
-    if unknown or not options.isa:
-        parser.error(f"this CPU lacks {', '.join(unknown)}; it has {', '.join(present) or 'none'}")
+    options.isa = by_isa.chosen_isas(parser, options.isa)
     try:
         names = options.shapes.split(",") if options.shapes else map(str, SHAPES)
         options.shapes = [parse_shape(name) for name in names]
@@ -158,52 +142,34 @@ def weft_rate(role: str, shape: Shape, batch: int, options: argparse.Namespace) 
 
 
 def measure(options: argparse.Namespace, with_torch: bool) -> dict[str, Any]:
-    """GFLOP/s by shape and column for the active ISA, a peak loop before and after each."""
-    peak = PeakMeter(options.threads)
-    if peak.loop is None:
-        raise SystemExit("weft._core.fma_peak is missing: is weft built?")
+    """GFLOP/s by shape and column for the active ISA."""
+    rates = by_isa.Rates(options.threads)
     if with_torch:
         import torch
 
         torch.set_num_threads(options.threads)
         torch.set_grad_enabled(False)
-    found: dict[str, dict[str, list[float]]] = {}
-    kept: dict[str, dict[str, list[float]]] = {}  # those of a quiet machine
     for shape in options.shapes:
         for batch in options.batches:
             name, flops = f"{shape} b{batch}", shape.flops(batch)
-            runs: dict[str, Callable[[], float]] = {
-                role: partial(weft_rate, role, shape, batch, options) for role in ROLES
+            runs: dict[tuple[str, str], Callable[[], float]] = {
+                (name, role): partial(weft_rate, role, shape, batch, options) for role in ROLES
             }
             # PyTorch's "same" padding is that of an odd kernel only.
             for layout in LAYOUTS if with_torch and shape.kernel % 2 else ():
                 for role, call in torch_calls(shape, batch, layout, options.pool).items():
                     column = f"torch {role} {layout}"
-                    runs[column] = partial(rate_of, call, flops, options.seconds)
+                    runs[name, column] = partial(rate_of, call, flops, options.seconds)
             for _ in range(options.rounds):
-                before = peak.measure() or 0.0
-                for column, run in runs.items():
-                    rate = run()
-                    after = peak.measure() or 0.0
-                    found.setdefault(name, {}).setdefault(column, []).append(rate)
-                    if min(before, after) >= stats.MIN_PEAK * max(peak.samples):
-                        kept.setdefault(name, {}).setdefault(column, []).append(rate)
-                    before = after
-    return {"gflops": found, "clean": kept, "peak": peak.typical, "peak_best": peak.best}
-
-
-def fraction(result: dict[str, Any], shape: str, column: str) -> float | None:
-    """Median share of the peak, over the clean measurements where there are enough."""
-    rates = result["clean"].get(shape, {}).get(column, [])
-    if len(rates) < stats.MIN_CLEAN:
-        rates = result["gflops"][shape].get(column, [])
-    return float(median(rates) / result["peak"]) if rates else None
+                rates.measure_round(runs)
+    return rates.to_json()
 
 
 def torch_fraction(result: dict[str, Any], shape: str, role: str) -> float | None:
-    """That of PyTorch's faster layout."""
-    shares = [fraction(result, shape, f"torch {role} {layout}") for layout in LAYOUTS]
-    return max((share for share in shares if share is not None), default=None)
+    """That of PyTorch's faster layout, None where it was not measured."""
+    columns = [f"torch {role} {layout}" for layout in LAYOUTS]
+    measured = [column for column in columns if column in result["gflops"][shape]]
+    return max((fraction(result, shape, column) for column in measured), default=None)
 
 
 def to_markdown(results: dict[str, Any]) -> str:
@@ -229,42 +195,16 @@ def to_markdown(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def run_worker(options: argparse.Namespace, isa: str) -> dict[str, Any]:
-    """Measure one ISA in a process of its own."""
-    command = [
-        sys.executable, "-m", "bench.conv", "--as-worker", "--isa", isa,
-        "--threads", str(options.threads), "--rounds", str(options.rounds),
-        "--seconds", str(options.seconds), "--pool", str(options.pool),
-        "--shapes", ",".join(map(str, options.shapes)),
-        "--batches", ",".join(map(str, options.batches)),
-        *(["--no-torch"] if options.no_torch else []),
-    ]  # fmt: skip
-    environment = os.environ | {"WEFT_ISA": isa, "WEFT_NUM_THREADS": str(options.threads)}
-    done = subprocess.run(
-        command, env=environment, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     if options.as_worker:
         installed = importlib.util.find_spec("torch") is not None
         print(json.dumps(measure(options, installed and not options.no_torch)))
         return
-    if importlib.util.find_spec("weft") is None:
-        raise SystemExit("weft is not installed: nothing to measure")
-    cpus = machine.choose_cpus(options.threads)
-    os.sched_setaffinity(0, cpus)
-    results: dict[str, Any] = machine.provenance(cpus)
-    results |= {"threads": options.threads, "pool": options.pool, "isa": {}}
-    for isa in options.isa:
-        print(f"measuring {isa}", file=sys.stderr, flush=True)
-        results["isa"][isa] = run_worker(options, isa)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    own = ["--pool", str(options.pool), "--shapes", ",".join(map(str, options.shapes))]
+    own += ["--batches", ",".join(map(str, options.batches))]
+    own += ["--no-torch"] if options.no_torch else []
+    results = by_isa.measure_all(options, "bench.conv", own, pool=options.pool)
     print(to_markdown(results))
 
 

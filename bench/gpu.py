@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import conv, gpu_report, machine
+from bench.command_line import known_names, say, write_json
 from bench.gpu_peers import OWN, PEERS, PRECISIONS, Settings, known_precisions
 from bench.gpu_peers.process import KERNELS, GpuProcess
+from bench.peers import available_peers
 from bench.process import WorkerError
-from bench.train import _names as names_of
-from bench.train import say
 from bench.workloads import WORKLOADS
 
 _WORKLOADS = ("W6", "W9", "W2", "W10", "W11")  # what the goals name comes first
@@ -70,10 +70,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="keep what --out has of the same commit and card, and measure the rest",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    options.workloads = names_of(parser, options.workloads, WORKLOADS, "workload")
-    options.peers = names_of(parser, options.peers, PEERS, "peer")
-    options.parts = names_of(parser, options.parts, dict.fromkeys(_PARTS), "part")
-    precisions = names_of(parser, options.precisions, dict.fromkeys(PRECISIONS), "precision")
+    options.workloads = known_names(parser, options.workloads, WORKLOADS, "workload")
+    options.peers = known_names(parser, options.peers, PEERS, "peer")
+    options.parts = known_names(parser, options.parts, _PARTS, "part")
+    precisions = known_names(parser, options.precisions, PRECISIONS, "precision")
     options.precisions = known_precisions(precisions)
     try:
         options.gemm_shapes = [parse_gemm(text) for text in _split(options.gemm_shapes)]
@@ -191,16 +191,6 @@ class Run:
     def leave_out(self, what: str, why: str) -> None:
         self.results["left_out"][what] = why
         say(f"{what} is left out: {why}")
-
-    def available_peers(self) -> list[str]:
-        names = []
-        for name in self.options.peers:
-            reason = PEERS[name].why_not()
-            if reason is None:
-                names.append(name)
-            else:
-                self.leave_out(name, reason)
-        return names
 
     def start(self, names: list[str]) -> list[str]:
         """Those of the workers that run, once they have imported what they need, all at once."""
@@ -329,7 +319,7 @@ class Run:
         if PEERS[OWN[0]].why_not() is None:
             self.measure_kernels()  # a minute's work, and most of the goals
         if "training" in self.options.parts:
-            names = self.available_peers()
+            names = available_peers(self.options.peers, PEERS, self.leave_out)
             # What the goals name comes first in every precision, then the other workloads.
             for workload in self.options.workloads:
                 for precision in self.options.precisions:
@@ -343,9 +333,7 @@ class Run:
     def save(self) -> None:
         """Write what there is so far: a long run that is cut off keeps its finished cases."""
         if self.options.out:
-            self.options.out.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(gpu_report.with_findings(self.results), indent=1)
-            self.options.out.write_text(text + "\n")
+            write_json(self.options.out, gpu_report.with_findings(self.results))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import gate
+from bench.command_line import write_json
 from bench.gate import Goal
 from bench.gpu_peers import OWN, PRECISIONS
 from bench.report import rate_cell, table
@@ -287,11 +288,9 @@ def main(arguments: list[str] | None = None) -> None:
         results["steps"] = merge_steps(results.get("steps", []), steps)
     print(to_markdown(results))
     print(goals_to_text(results))
-    text = json.dumps(with_findings(results), indent=1) + "\n"
     for folder in options.folder:
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / file_name(results["card"]["name"])
-        path.write_text(text)
+        write_json(path, with_findings(results))
         print(f"\nwritten: {path}")
 
 

@@ -7,20 +7,19 @@ round, with the FMA peak loop between blocks. See docs/benchmarking.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from bench import machine, report, stats
+from bench.command_line import known_names, say, write_json
 from bench.machine import CpuTimes
 from bench.peak import PeakMeter
-from bench.peers import PEERS
-from bench.process import WorkerError, WorkerProcess, settle
+from bench.peers import PEERS, available_peers
+from bench.process import CpuProcess, WorkerError, settle
 from bench.stats import Block
 from bench.workloads import ONE_ROW_WORKLOAD, WORKLOADS
 
@@ -49,28 +48,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="JSON to write, such as bench/results/NAME.json")
     parser.add_argument("--gate", action="store_true", help="print which goals are met")
     options = parser.parse_args(arguments)
-    options.workloads = _names(parser, options.workloads, WORKLOADS, "workload")
-    options.peers = _names(parser, options.peers, PEERS, "peer")
+    options.workloads = known_names(parser, options.workloads, WORKLOADS, "workload")
+    options.peers = known_names(parser, options.peers, PEERS, "peer")
     if options.one_row and ONE_ROW_WORKLOAD not in options.workloads:
         parser.error(f"--one-row needs {ONE_ROW_WORKLOAD} among the workloads")
     amounts = (options.threads, options.blocks, options.seconds, options.build_limit)
     if min(amounts) <= 0 or options.retries < 0:
         parser.error("--threads, --blocks, --seconds and --build-limit must be positive")
     return options
-
-
-def _names(
-    parser: argparse.ArgumentParser, text: str, known: dict[str, Any], kind: str
-) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        parser.error(f"unknown {kind} {', '.join(unknown)}; known: {', '.join(known)}")
-    return list(dict.fromkeys(names))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 _LONG_BLOCK_SECONDS = 3.0
@@ -98,23 +83,16 @@ class Run:
             "one_row": {},
         }
 
-    def available_peers(self) -> list[str]:
-        names = []
-        for name in self.options.peers:
-            reason = PEERS[name].why_not()
-            if reason is None:
-                names.append(name)
-            else:
-                self.results["left_out"][name] = reason
-                say(f"{name} is left out: {reason}")
-        return names
+    def leave_out(self, what: str, why: str) -> None:
+        self.results["left_out"][what] = why
+        say(f"{what} is left out: {why}")
 
     def measure_workload(self, name: str, peers: list[str]) -> None:
-        workers: dict[str, WorkerProcess] = {}
+        workers: dict[str, CpuProcess] = {}
         try:
             for peer in peers:
                 start = time.perf_counter()
-                worker = WorkerProcess(PEERS[peer], self.options.threads, self.scratch)
+                worker = CpuProcess(PEERS[peer], self.options.threads, self.scratch)
                 workers[peer] = worker
                 try:
                     answer = worker.ask(
@@ -137,15 +115,14 @@ class Run:
             for worker in workers.values():
                 worker.close()
 
-    def _drop(self, workers: dict[str, WorkerProcess], name: str, peer: str, why: str) -> None:
-        self.results["left_out"][f"{name} {peer}"] = why
-        say(f"{name} {peer} is left out: {why}")
+    def _drop(self, workers: dict[str, CpuProcess], name: str, peer: str, why: str) -> None:
+        self.leave_out(f"{name} {peer}", why)
         workers.pop(peer).close()
         for kind in self.kinds:
             self.results[kind].get(name, {}).pop(peer, None)
 
     def _measure_blocks(
-        self, name: str, workers: dict[str, WorkerProcess], kind: str, command: str
+        self, name: str, workers: dict[str, CpuProcess], kind: str, command: str
     ) -> None:
         for turn in range(self.options.blocks + self.options.retries):
             peers = [peer for peer in workers if self._wants_block(kind, name, peer, turn)]
@@ -171,7 +148,7 @@ class Run:
         # Blocks of many seconds vary little: three of them will do.
         return turn < self.options.blocks and clean[-1].seconds < _LONG_BLOCK_SECONDS
 
-    def _block(self, worker: WorkerProcess, command: str, peak_before: float | None) -> Block:
+    def _block(self, worker: CpuProcess, command: str, peak_before: float | None) -> Block:
         start, times = time.perf_counter(), CpuTimes.now(self.cpus)
         answer = worker.ask(command, seconds=self.options.seconds)
         wall, after = time.perf_counter() - start, CpuTimes.now(self.cpus)
@@ -183,21 +160,21 @@ class Run:
             answer["seconds"], answer["images"], peak_before, self.peak.measure(), foreign, steal
         )
 
-    def _check_accuracy(self, name: str, workers: dict[str, WorkerProcess]) -> None:
+    def _check_accuracy(self, name: str, workers: dict[str, CpuProcess]) -> None:
         for peer, answer in self._ask_all(name, workers, "accuracy").items():
             found = (f"{key} {value:.4g}" for key, value in answer.items())
             say(f"{name} {peer}: {', '.join(found)}")
             for kind in self.kinds:
                 self.results[kind][name][peer].update(answer)
 
-    def _measure_one_row(self, name: str, workers: dict[str, WorkerProcess]) -> None:
+    def _measure_one_row(self, name: str, workers: dict[str, CpuProcess]) -> None:
         answers = self._ask_all(name, workers, "one_row")
         self.results["one_row"] = {
             peer: answer["ways"] for peer, answer in answers.items() if answer["ways"]
         }
 
     def _ask_all(
-        self, name: str, workers: dict[str, WorkerProcess], command: str
+        self, name: str, workers: dict[str, CpuProcess], command: str
     ) -> dict[str, dict[str, Any]]:
         answers = {}
         for peer, worker in list(workers.items()):
@@ -213,8 +190,7 @@ class Run:
             "best": self.peak.best, "typical": self.peak.typical, "samples": self.peak.samples,
         }  # fmt: skip
         if self.options.out:
-            self.options.out.parent.mkdir(parents=True, exist_ok=True)
-            self.options.out.write_text(json.dumps(self.results, indent=1) + "\n")
+            write_json(self.options.out, self.results)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -223,7 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.sched_setaffinity(0, cpus)  # the workers inherit it; before weft counts its threads
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         run = Run(options, cpus, Path(scratch))
-        peers = run.available_peers()
+        peers = available_peers(options.peers, PEERS, run.leave_out)
         for name in options.workloads:
             run.measure_workload(name, peers)
             run.save()

@@ -132,23 +132,26 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def main() -> None:
-    _die_with_parent()
+def serve(worker: object) -> None:
+    """Answer every command with one line, until stdin ends, as it does when the driver is gone."""
     # Frameworks print to stdout at will: keep it to ourselves and point theirs at stderr.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    worker = Worker(sys.argv[1])
     for line in sys.stdin:
         command = json.loads(line)
-        method = getattr(worker, command.pop("do"))
         try:
-            answer = method(**command)
+            answer = getattr(worker, command.pop("do"))(**command)
         except Unsupported as error:
             answer = {"unsupported": str(error)}
         except Exception as error:  # reported to the driver, which leaves the peer out
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
         answers.write(json.dumps(answer) + "\n")
+
+
+def main() -> None:
+    _die_with_parent()
+    serve(Worker(sys.argv[1]))
 
 
 if __name__ == "__main__":

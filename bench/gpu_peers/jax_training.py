@@ -48,7 +48,6 @@ class JaxTraining:
     def __init__(self, workload: Workload, data: Data, settings: Settings) -> None:
         jax_common.set_up()
         jax.config.update("jax_default_matmul_precision", _PRECISIONS[settings.precision])
-        self.workload = workload
         self.x, self.y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
         self.kind = CoarseNetwork if settings.precision == "bfloat16" else Network
         if workload.has(LSTM):
@@ -56,8 +55,13 @@ class JaxTraining:
             choices = [(each, 1) for each in (1, 4, workload.input_shape[0])]
         else:
             choices = [(1, each) for each in _UNROLLS]
-        epochs = {choice: self._epoch(*choice) for choice in choices}
-        carries = {choice: self._start() for choice in choices}
+        epochs = {
+            (lstm_unroll, unroll): jax_common.scan_epoch(
+                self.kind(workload, lstm_unroll), len(self.x), unroll
+            )
+            for lstm_unroll, unroll in choices
+        }
+        carries = {choice: jax_common.initial_carry(workload) for choice in choices}
 
         def trial(choice: tuple[int, int]) -> None:
             carries[choice] = epochs[choice](carries[choice], self.x, self.y)
@@ -67,38 +71,8 @@ class JaxTraining:
         self.epoch = epochs[best]
         what = "LSTM" if workload.has(LSTM) else "epoch"
         self.mode = f"lax.scan over the epoch, donated state, {what} unrolled by {max(best)}"
-        self.carry = self._start()
+        self.carry = jax_common.initial_carry(workload)
         self.forward = jax.jit(self.kind(workload, best[0]).forward)
-
-    def _start(self) -> Tree:
-        parameters = jax_common.initial_parameters(self.workload)
-        state = jax_common.initial_state(self.workload.optimizer, parameters)
-        return parameters, state, jax.random.key(1)
-
-    def _epoch(self, lstm_unroll: int, unroll: int) -> Any:
-        """(carry, x, y) -> carry after an epoch."""
-        workload, network = self.workload, self.kind(self.workload, lstm_unroll)
-        images, batch = len(self.x), workload.batch
-
-        def epoch(carry: Tree, x: jax.Array, y: jax.Array) -> Tree:
-            def step(carry: Tree, index: jax.Array) -> tuple[Tree, None]:
-                parameters, state, key = carry
-                key, mask_key = jax.random.split(key)
-                gradients = network.gradients(parameters, x, y, index, mask_key)
-                new = jax_common.update(workload.optimizer, parameters, gradients, state)
-                return (*new, key), None
-
-            parameters, state, key = carry
-            key, order_key = jax.random.split(key)
-            order = jax.random.permutation(order_key, images)
-            full = images // batch * batch
-            batches = order[:full].reshape(-1, batch)
-            carry, _ = jax.lax.scan(step, (parameters, state, key), batches, unroll=unroll)
-            if full < images:
-                carry, _ = step(carry, order[full:])
-            return carry
-
-        return jax.jit(epoch, donate_argnums=0)
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs):

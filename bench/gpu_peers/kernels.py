@@ -19,10 +19,10 @@ import numpy as np
 
 import weft
 from bench import conv
+from bench.by_isa import ROLES
 from bench.gpu_peers import PRECISIONS, micro
 from weft import _core
 
-ROLES = ("forward", "grad_input", "grad_kernel")
 GEMM_SHAPES = ((128, 784, 512), *((n, n, n) for n in (512, 1024, 2048, 4096, 8192)))
 # The convolutions of W9 and W10, with their own batch and one that fills a GPU.
 CONV_SHAPES = (

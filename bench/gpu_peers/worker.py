@@ -9,17 +9,14 @@ from __future__ import annotations
 import dataclasses
 import gc
 import importlib
-import json
-import os
 import sys
 import time
-import traceback
 from typing import Any, cast
 
 from bench import data
 from bench.gpu_peers import PEERS, GpuPeerModule, Settings
-from bench.worker import Worker
-from bench.workloads import WORKLOADS, Unsupported
+from bench.worker import Worker, serve
+from bench.workloads import WORKLOADS
 
 
 class PeerWorker(Worker):
@@ -53,23 +50,6 @@ class PeerWorker(Worker):
         self.peer = self.module.build(self.workload, self.data, Settings(**settings), self.name)
         self._train(1)
         return {"mode": self.peer.mode, "seconds": time.perf_counter() - start}
-
-
-def serve(worker: Any) -> None:
-    """Answer every command with one line, until stdin ends, as it does when the driver is gone."""
-    # Frameworks print to stdout at will: keep it to ourselves and point theirs at stderr.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = getattr(worker, command.pop("do"))(**command)
-        except Unsupported as error:
-            answer = {"unsupported": str(error)}
-        except Exception as error:  # reported to the driver, which leaves the peer out
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-        answers.write(json.dumps(answer) + "\n")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -104,6 +104,22 @@ PEERS: dict[str, PeerSpec] = {
         PeerSpec("sklearn", "sklearn_mlp", ("sklearn",)),
     )
 }
+
+
+def available_peers(
+    names: Sequence[str],
+    specs: Mapping[str, PeerSpec],
+    leave_out: Callable[[str, str], None],
+) -> list[str]:
+    """Those of the names that can run here; the others go to `leave_out`, with the reason."""
+    available = []
+    for name in names:
+        reason = specs[name].why_not()
+        if reason is None:
+            available.append(name)
+        else:
+            leave_out(name, reason)
+    return available
 
 
 def fastest(

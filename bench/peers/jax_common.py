@@ -144,6 +144,40 @@ def fastest_network(workload: Workload, x: jax.Array, y: jax.Array) -> Network:
     return Network(workload, unrolls[fastest(range(len(steps)), trial)])
 
 
+def initial_carry(workload: Workload) -> Tree:
+    """(parameters, optimizer state, random key): what goes through the steps of `scan_epoch`."""
+    parameters = initial_parameters(workload)
+    return parameters, initial_state(workload.optimizer, parameters), jax.random.key(1)
+
+
+def scan_epoch(network: Network, images: int, unroll: int = 1) -> Any:
+    """Jitted, (carry, x, y) -> carry: shuffle, lax.scan over the steps, the last small batch.
+
+    The carry is donated; `unroll` steps make one turn of the loop.
+    """
+    workload, batch = network.workload, network.workload.batch
+
+    def epoch(carry: Tree, x: jax.Array, y: jax.Array) -> Tree:
+        def step(carry: Tree, index: jax.Array) -> tuple[Tree, None]:
+            parameters, state, key = carry
+            key, mask_key = jax.random.split(key)
+            gradients = network.gradients(parameters, x, y, index, mask_key)
+            new = update(workload.optimizer, parameters, gradients, state)
+            return (*new, key), None
+
+        parameters, state, key = carry
+        key, order_key = jax.random.split(key)
+        order = jax.random.permutation(order_key, images)
+        full = images // batch * batch
+        batches = order[:full].reshape(-1, batch)
+        carry, _ = lax.scan(step, (parameters, state, key), batches, unroll=unroll)
+        if full < images:
+            carry, _ = step(carry, order[full:])
+        return carry
+
+    return jax.jit(epoch, donate_argnums=0)
+
+
 def _max_pool(x: jax.Array, size: int) -> jax.Array:
     """As a maximum over two axes: XLA's own window reduction is slower on the CPU."""
     n, height, width, channels = x.shape

@@ -17,31 +17,10 @@ from bench.workloads import PREDICT_BATCH, Workload
 class JaxScan:
     def __init__(self, workload: Workload, data: Data) -> None:
         jax_common.set_up()
-        images, batch = len(data.x_train), workload.batch
         self.x, self.y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
         network = jax_common.fastest_network(workload, self.x, self.y)
         self.mode = "lax.scan over the epoch, donated state" + network.mode
-        parameters = jax_common.initial_parameters(workload)
-        state = jax_common.initial_state(workload.optimizer, parameters)
-        self.carry: Tree = (parameters, state, jax.random.key(1))
-
-        def epoch(carry: Tree, x: jax.Array, y: jax.Array) -> Tree:
-            def step(carry: Tree, index: jax.Array) -> tuple[Tree, None]:
-                parameters, state, key = carry
-                key, mask_key = jax.random.split(key)
-                gradients = network.gradients(parameters, x, y, index, mask_key)
-                new = jax_common.update(workload.optimizer, parameters, gradients, state)
-                return (*new, key), None
-
-            parameters, state, key = carry
-            key, order_key = jax.random.split(key)
-            order = jax.random.permutation(order_key, images)
-            full = images // batch * batch
-            carry = (parameters, state, key)
-            carry, _ = jax.lax.scan(step, carry, order[:full].reshape(-1, batch))
-            if full < images:
-                carry, _ = step(carry, order[full:])
-            return carry
+        self.carry: Tree = jax_common.initial_carry(workload)
 
         def predict(parameters: Tree, x: jax.Array) -> jax.Array:
             forward = partial(network.forward, parameters)
@@ -51,7 +30,7 @@ class JaxScan:
             scores = scores.reshape(full, *scores.shape[2:])
             return jnp.concatenate([scores, forward(x[full:])]) if full < len(x) else scores
 
-        self.epoch = jax.jit(epoch, donate_argnums=0)
+        self.epoch = jax_common.scan_epoch(network, len(self.x))
         self.forward = jax.jit(predict)
 
     def train(self, epochs: int) -> None:

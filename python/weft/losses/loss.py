@@ -247,7 +247,25 @@ class CosineSimilarity(_OfFunction):
         super().__init__(reduction, name, dtype, axis=axis)
 
 
-class BinaryCrossentropy(_OfFunction):
+class _Smoothed(_OfFunction):
+    """See BinaryCrossentropy."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        smoothing = check_smoothing(label_smoothing)
+        super().__init__(
+            reduction, name, dtype, from_logits=from_logits, label_smoothing=smoothing, axis=axis
+        )
+
+
+class BinaryCrossentropy(_Smoothed):
     """Cross-entropy of yes-or-no predictions, targets 0 and 1.
 
     Args:
@@ -259,22 +277,8 @@ class BinaryCrossentropy(_OfFunction):
 
     _function = staticmethod(functions.binary_crossentropy)
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        smoothing = check_smoothing(label_smoothing)
-        super().__init__(
-            reduction, name, dtype, from_logits=from_logits, label_smoothing=smoothing, axis=axis
-        )
 
-
-class CategoricalCrossentropy(_OfFunction):
+class CategoricalCrossentropy(_Smoothed):
     """Cross-entropy over classes, targets one-hot or probabilities (N, ..., C).
 
     Args:
@@ -285,20 +289,6 @@ class CategoricalCrossentropy(_OfFunction):
     """
 
     _function = staticmethod(functions.categorical_crossentropy)
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        smoothing = check_smoothing(label_smoothing)
-        super().__init__(
-            reduction, name, dtype, from_logits=from_logits, label_smoothing=smoothing, axis=axis
-        )
 
 
 class SparseCategoricalCrossentropy(_OfFunction):
