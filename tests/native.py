@@ -1,4 +1,4 @@
-"""Runs one op, or its gradients, through the native core."""
+"""Runs one op, its gradients, or a layer through the native core."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from case import Case
 
 from weft import _core
+from weft.graph import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -65,3 +66,14 @@ class OpPlan:
         """The op's value, or the gradients that are not `missing`."""
         self.plan.run(state or _core.StepState(0), self.fed, None, 0, 1, self.results)
         return [result.copy() for result in self.results]
+
+
+def run_layer(layer, x, seed=5, draw=0, training=True):
+    """The layer in a plan of its own, at a step of the given number."""
+    with Trace(training=training) as trace:
+        y = layer(trace.input(x.shape))
+    plan, result = _core.Plan(trace.graph, [y.id]), np.empty(y.shape, np.float32)
+    state = _core.StepState(seed)
+    state.draw = draw
+    plan.run(state, [np.ascontiguousarray(x, np.float32)], None, 0, 1, [result])
+    return result

@@ -1,47 +1,25 @@
-"""Layers that change images in training: what they draw, where they put it, and when."""
+"""Layers that change images in training: when they do, and where they put what.
+
+What they draw: test_augmentation_draws.py.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from reference import random_words
-from reference_augmentation import affine_transform, band, gaussian_filter
+from elsewhere import values_by_isa
+from native import run_layer
 
 import weft
 from weft import _core, layers, ops
+from weft._names import reset_names
 from weft.graph import Trace
 
 X = np.arange(20, dtype=np.float32).reshape(1, 4, 5, 1)
-
-
-def run(layer, x, seed=5, draw=0, training=True):
-    """The layer in a plan of its own, at a step of the given number."""
-    with Trace(training=training) as trace:
-        y = layer(trace.input(x.shape))
-    plan, result = _core.Plan(trace.graph, [y.id]), np.empty(y.shape, np.float32)
-    state = _core.StepState(seed)
-    state.draw = draw
-    plan.run(state, [np.ascontiguousarray(x, np.float32)], None, 0, 1, [result])
-    return result
-
-
-def uniform(shape, low, high, seed, stream, draw):
-    """What the layers draw, from the same words of Philox."""
-    fractions = (random_words(shape, seed, stream, draw) >> 8) * 2.0**-24
-    return low + (high - low) * fractions
-
-
-def places(batch, height, width, offset=0.0):
-    """Images that show where a pixel comes from: channels row and column."""
-    grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1)
-    return np.broadcast_to(grid + offset, (batch, height, width, 2)).astype(np.float32)
 
 
 def image_layers():
@@ -105,7 +83,7 @@ KERAS = [
 @pytest.mark.parametrize("index", range(len(KERAS)))
 def test_conventions_of_keras(index):
     make, expected = KERAS[index]
-    np.testing.assert_allclose(run(make(), X)[0, ..., 0], expected, rtol=0, atol=1.1e-4)
+    np.testing.assert_allclose(run_layer(make(), X)[0, ..., 0], expected, rtol=0, atol=1.1e-4)
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -114,16 +92,16 @@ def test_in_training_only(index):
     x = np.random.default_rng(1).random((6, 13, 12, 2)).astype(np.float32)
     seen = x[:, 2:11, :11] if isinstance(layer, layers.RandomCrop) else x
     np.testing.assert_array_equal(layer(x), seen)
-    np.testing.assert_array_equal(run(layer, x, training=False), seen)
+    np.testing.assert_array_equal(run_layer(layer, x, training=False), seen)
     changed = layer(x, training=True)
     assert changed.shape == seen.shape
     assert not np.array_equal(changed, seen)
     assert layer.compute_output_shape((None, 13, 12, 2)) == (None, *seen.shape[1:])
     # Each step draws afresh, each seed and step the same; images differ among themselves.
-    assert not np.array_equal(run(layer, x), run(layer, x, draw=1))
-    assert not np.array_equal(run(layer, x), run(layer, x, seed=6))
-    np.testing.assert_array_equal(run(layer, x), run(layer, x))
-    alike = run(layer, np.broadcast_to(x[:1], x.shape))
+    assert not np.array_equal(run_layer(layer, x), run_layer(layer, x, draw=1))
+    assert not np.array_equal(run_layer(layer, x), run_layer(layer, x, seed=6))
+    np.testing.assert_array_equal(run_layer(layer, x), run_layer(layer, x))
+    alike = run_layer(layer, np.broadcast_to(x[:1], x.shape))
     assert not np.array_equal(alike, np.broadcast_to(alike[:1], alike.shape))
 
 
@@ -134,7 +112,7 @@ def test_configuration(index):
     again = layers.deserialize(config)
     assert again.get_config() == layer.get_config()
     x = np.random.default_rng(2).random((3, 13, 12, 1)).astype(np.float32)
-    np.testing.assert_array_equal(run(again, x), run(layer, x))
+    np.testing.assert_array_equal(run_layer(again, x), run_layer(layer, x))
 
 
 def test_seeds_tell_layers_apart():
@@ -142,7 +120,7 @@ def test_seeds_tell_layers_apart():
 
     def second(seed):
         first, layer = layers.RandomBrightness(0.0), layers.RandomElastic(seed=seed)
-        return run(lambda x: layer(first(x)), x, seed=1)
+        return run_layer(lambda x: layer(first(x)), x, seed=1)
 
     class After(layers.Layer):
         def __init__(self, seed):
@@ -153,153 +131,9 @@ def test_seeds_tell_layers_apart():
             return self.layer(inputs, training=training) + 0.0 * self.flip(inputs)
 
     # A layer with a seed draws the same wherever it stands; one without has its place's numbers.
-    np.testing.assert_array_equal(run(After(7), x, seed=1), second(7))
+    np.testing.assert_array_equal(run_layer(After(7), x, seed=1), second(7))
     assert not np.array_equal(second(7), second(8))
     assert not np.array_equal(second(7), second(None))
-
-
-def test_elastic_from_the_same_words():
-    """The whole layer in float64 NumPy, every random number included."""
-    n, height, width, seed, draw = 3, 12, 17, 987654321012, 4
-    x = np.random.default_rng(4).random((n, height, width, 2)).astype(np.float32)
-    layer = layers.RandomElastic(
-        sigma=3.0, alpha=20.0, rotation=15, shear=10, scaling=0.2, fill_value=0.5
-    )
-    turn, slant = np.radians(15), np.tan(np.radians(10))
-    numbers = uniform((n, 4), 0, 1, seed, 0, draw)
-    angle, shear, zoom_y, zoom_x = (
-        low + (high - low) * numbers[:, i]
-        for i, (low, high) in enumerate([(-turn, turn), (-slant, slant), (0.8, 1.2), (0.8, 1.2)])
-    )
-    noise = uniform((n, 2, height, width), -1, 1, seed, 1, draw)
-    displacement = gaussian_filter([noise], {"sigma": 3.0, "radius": 12, "scale": 20.0})
-    m = np.empty((n, 6))
-    for i in range(n):
-        cos, sin = np.cos(angle[i]), np.sin(angle[i])
-        linear = (
-            np.diag([zoom_x[i], zoom_y[i]]) @ [[1, shear[i]], [0, 1]] @ [[cos, -sin], [sin, cos]]
-        )
-        centre = np.array([(width - 1) / 2, (height - 1) / 2])
-        m[i] = np.column_stack([linear, centre - linear @ centre]).reshape(6)
-    attrs = {"interpolation": "bilinear", "fill_mode": "constant", "fill_value": 0.5}
-    expected = affine_transform([x.astype(np.float64), m, displacement], attrs)
-    np.testing.assert_allclose(run(layer, x, seed, draw), expected, rtol=0, atol=3e-5)
-    seeded = layers.RandomElastic(rotation=0, scaling=0, seed=6)
-    noise = uniform((n, 2, height, width), -1, 1, seed, (2 << 30) + 6, draw)
-    displacement = gaussian_filter([noise], {"sigma": 6.0, "radius": 24, "scale": 36.0})
-    identity = np.tile([1.0, 0, 0, 0, 1, 0], (n, 1))
-    attrs["fill_value"] = 0.0
-    expected = affine_transform([x.astype(np.float64), identity, displacement], attrs)
-    np.testing.assert_allclose(run(seeded, x, seed, draw), expected, rtol=0, atol=3e-5)
-
-
-def test_elastic_displacement_is_as_large_as_in_the_papers():
-    displacement = ops.image.elastic_displacement(600, 28, 28, 6.0, 36.0)
-    rows = band(28, 6.0, 24)
-    deviation = 36 * np.sqrt(np.outer(np.sum(rows**2, 1), np.sum(rows**2, 1)) / 3)
-    measured = displacement.std(axis=(0, 1))
-    np.testing.assert_allclose(measured, deviation, rtol=0.15)
-    assert abs(displacement.mean()) < 0.1
-    middle = displacement[:, :, 10:18, 10:18]
-    assert middle.std() == pytest.approx(36 / (6.1 * 6), rel=0.1)
-    length = np.sqrt(np.sum(middle**2, axis=1)).mean()
-    assert 1.0 < length < 1.5  # about a pixel: the lines of a digit bend, and do not tear
-    steps = np.diff(displacement, axis=-1)
-    assert np.abs(steps).max() < 1  # neighbours keep their order
-    assert steps.std() < 0.25
-
-
-def test_flips_flip():
-    x = np.random.default_rng(5).random((200, 3, 4, 2)).astype(np.float32)
-    for mode, versions in {
-        "horizontal": [x, x[:, :, ::-1]],
-        "vertical": [x, x[:, ::-1]],
-        "horizontal_and_vertical": [x, x[:, ::-1], x[:, :, ::-1], x[:, ::-1, ::-1]],
-    }.items():
-        y = run(layers.RandomFlip(mode), x)
-        same = np.array([np.all(y == version, axis=(1, 2, 3)) for version in versions])
-        np.testing.assert_array_equal(same.sum(axis=0), 1)
-        shares = same.mean(axis=1) * len(versions)
-        assert np.all(np.abs(shares - 1) < 0.35), mode
-
-
-def test_rotation_keeps_within_its_limits():
-    x = places(600, 9, 9, offset=-4.0)
-    for factor, low, high in [(0.1, -0.1, 0.1), ((-0.05, 0.2), -0.05, 0.2)]:
-        y = run(layers.RandomRotation(factor, "nearest"), x)
-        row, column = y[:, 4, 5, 0], y[:, 4, 5, 1]
-        turns = np.arctan2(row, column) / (2 * np.pi)
-        np.testing.assert_allclose(np.hypot(row, column), 1, rtol=1e-5)
-        np.testing.assert_allclose(y[:, 4, 4], 0, atol=1e-5)
-        assert low <= turns.min() < low + 0.01 * (high - low)
-        assert high - 0.01 * (high - low) < turns.max() <= high
-        assert abs(turns.mean() - (low + high) / 2) < 0.03 * (high - low)
-
-
-def test_translation_and_zoom_keep_within_their_limits():
-    x = places(600, 9, 17)
-    y = run(layers.RandomTranslation(0.2, (0.0, 0.1), "nearest"), x)
-    down, right = 4 - y[:, 4, 8, 0], 8 - y[:, 4, 8, 1]
-    assert -1.8 <= down.min() < -1.7 < 1.7 < down.max() <= 1.8
-    assert 0 <= right.min() < 0.05 < 1.65 < right.max() <= 1.7
-    y = run(layers.RandomZoom((-0.3, 0.2)), x)
-    rows, columns = y[:, 5, 8, 0] - y[:, 4, 8, 0], y[:, 4, 9, 1] - y[:, 4, 8, 1]
-    np.testing.assert_allclose(rows, columns, rtol=1e-4)
-    assert 0.7 <= rows.min() + 1e-5 < 0.71 < 1.19 < rows.max() <= 1.2 + 1e-5
-    y = run(layers.RandomZoom(0.2, 0.1), x)
-    rows, columns = y[:, 5, 8, 0] - y[:, 4, 8, 0], y[:, 4, 9, 1] - y[:, 4, 8, 1]
-    assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.1
-    assert columns.max() <= 1.1 + 1e-5
-
-
-def test_elastic_turns_shears_and_scales_within_its_limits():
-    x = places(600, 11, 11, offset=-5.0)
-    still = {"alpha": 0, "rotation": 0, "scaling": 0}
-
-    def maps(**limits):
-        y = run(layers.RandomElastic(**{**still, **limits}), x)
-        return y[:, 5, 6, ::-1], y[:, 6, 5, ::-1]  # images of the unit vectors, (x, y)
-
-    right, down = maps(rotation=15)
-    angle = np.degrees(np.arctan2(right[:, 1], right[:, 0]))
-    assert 14.8 < np.abs(angle).max() <= 15 + 1e-4
-    np.testing.assert_allclose(down, np.stack([-right[:, 1], right[:, 0]], 1), atol=1e-5)
-    right, down = maps(shear=15)
-    np.testing.assert_allclose(right, np.tile([1, 0], (600, 1)), atol=1e-5)
-    assert 0.26 < np.abs(down[:, 0]).max() <= np.tan(np.radians(15)) + 1e-5
-    right, down = maps(scaling=0.15)
-    for scale in (right[:, 0], down[:, 1]):
-        assert 0.85 <= scale.min() + 1e-5 < 0.855 < 1.145 < scale.max() <= 1.15 + 1e-5
-    assert abs(np.corrcoef(right[:, 0], down[:, 1])[0, 1]) < 0.1
-    np.testing.assert_array_equal(run(layers.RandomElastic(**still), x), x)
-
-
-def test_crop_takes_every_place():
-    x = places(500, 7, 6)
-    y = run(layers.RandomCrop(5, 5), x)
-    top, left = y[:, 0, 0, 0], y[:, 0, 0, 1]
-    np.testing.assert_array_equal(y - y[:, :1, :1], places(500, 5, 5))
-    counts = np.zeros((3, 2))
-    np.add.at(counts, (top.astype(int), left.astype(int)), 1)
-    assert counts.min() > 50
-    np.testing.assert_array_equal(run(layers.RandomCrop(7, 6), x), x)
-
-
-def test_contrast_and_brightness():
-    x = np.random.default_rng(6).uniform(80, 160, (600, 3, 5, 2)).astype(np.float32)
-    mean = x.mean(axis=(1, 2), keepdims=True)
-    y = run(layers.RandomContrast((0.5, 0.25)), x)
-    change = ((y - mean) / (x - mean)).reshape(600, -1)
-    np.testing.assert_allclose(np.median(change, 1), change[:, 0], rtol=0.02)
-    assert 0.5 <= change.min() + 0.01 < 0.53 < 1.23 < np.median(change, 1).max() <= 1.26
-    y = run(layers.RandomBrightness(0.2), x)
-    change = (y - x).reshape(600, -1)
-    np.testing.assert_allclose(change, np.tile(change[:, :1], (1, 30)), atol=1e-3)
-    assert -51 <= change.min() + 1e-3 < -50 < 50 < change.max() <= 51 + 1e-3
-    white = run(layers.RandomBrightness((1, 1), (0, 200)), x)
-    np.testing.assert_array_equal(white, 200)
-    high = run(layers.RandomContrast((-0.0, 1.0), (100, 130)), x)
-    assert (high.min(), high.max()) == (100, 130)
 
 
 def test_a_model_trains_on_changed_images_and_predicts_from_its_own():
@@ -383,7 +217,7 @@ def digest(threads=0):
     x = np.random.default_rng(10).random((37, 28, 27, 2)).astype(np.float32)
     sums = hashlib.sha256()
     for layer in image_layers():
-        sums.update(run(layer, x).tobytes())
+        sums.update(run_layer(layer, x).tobytes())
     with Trace(training=True) as trace:
         images = trace.input(x.shape)
         loss = ops.sum(ops.square(layers.RandomElastic()(images)))
@@ -402,23 +236,7 @@ def test_threads_do_not_change_a_bit():
 
 @pytest.mark.cpu
 def test_instruction_sets_agree():
-    found = _core.cpu_info()["isas_found"]
-    fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]
-    if len(fused_multiply_add) < 2:
-        pytest.skip("this machine has only one instruction set with fused multiply-add")
-    program = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})\n"
-        "import test_augmentation_layers; print(test_augmentation_layers.digest())"
-    )
-    prints = set()
-    for isa in fused_multiply_add:
-        environment = {**os.environ, "WEFT_ISA": isa}
-        command = [sys.executable, "-c", program]
-        result = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, timeout=120
-        )
-        prints.add(result.stdout)
-    assert len(prints) == 1
+    assert len(values_by_isa("test_augmentation_layers.digest()")) == 1
 
 
 IMAGES = np.zeros((2, 4, 4, 1), np.float32)
@@ -466,8 +284,6 @@ ERRORS = [
 
 @pytest.mark.parametrize("index", range(len(ERRORS)))
 def test_errors_say_what_was_expected(index):
-    from weft._names import reset_names
-
     reset_names()
     function, text = ERRORS[index]
     with pytest.raises(ValueError, match=re.escape(text)):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from elsewhere import value_elsewhere, values_by_isa
 
 import weft
 from weft import layers
@@ -16,13 +14,6 @@ from weft import layers
 RNG = np.random.default_rng(1)
 X = RNG.integers(0, 256, size=(330, 77), dtype=np.uint8)
 Y = RNG.integers(0, 10, size=330)
-
-PROGRAM = """
-import sys
-sys.path.insert(0, {folder!r})
-import test_determinism
-print(test_determinism.digest({optimizer!r}, {threads}))
-"""
 
 
 def train(optimizer="adam", threads=0, fuse=True, epochs=3, **options):
@@ -55,22 +46,6 @@ def digest(optimizer="adam", threads=0):
     return sums.hexdigest()
 
 
-def digest_elsewhere(optimizer="adam", threads=0, **environment):
-    """The fingerprint from a process of its own."""
-    program = PROGRAM.format(
-        folder=os.path.dirname(os.path.abspath(__file__)), optimizer=optimizer, threads=threads
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return result.stdout.strip()
-
-
 @pytest.mark.cpu
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
 def test_threads_do_not_change_a_bit(optimizer):
@@ -79,16 +54,12 @@ def test_threads_do_not_change_a_bit(optimizer):
 
 @pytest.mark.cpu
 def test_processes_agree():
-    assert digest() == digest_elsewhere()
+    assert digest() == value_elsewhere("test_determinism.digest()")
 
 
 @pytest.mark.cpu
 def test_instruction_sets_agree():
-    found = weft._core.cpu_info()["isas_found"]
-    fused_multiply_add = [isa for isa in ("avx2", "avx512", "neon") if isa in found]
-    if len(fused_multiply_add) < 2:
-        pytest.skip("this machine has only one instruction set with fused multiply-add")
-    assert len({digest_elsewhere(WEFT_ISA=isa) for isa in fused_multiply_add}) == 1
+    assert len(values_by_isa("test_determinism.digest()")) == 1
 
 
 def test_another_seed_gives_other_numbers():

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from small_batch import X, close
 
 import weft
 from weft import layers, ops
@@ -14,15 +15,6 @@ from weft.graph import Trace
 from weft.ops.core import EagerPlan
 
 RNG = np.random.default_rng(0)
-X = np.array(
-    [[[0.5, -1, 2], [1.5, 0, -2]], [[-0.5, 3, 1], [2.5, 1, 0]]],
-    np.float32,
-)  # (2, 2, 3)
-
-
-def close(value, expected, tolerance=1e-6):
-    scale = np.max(np.abs(expected))
-    np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance * scale)
 
 
 def test_noise():

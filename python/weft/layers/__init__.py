@@ -31,6 +31,7 @@ from weft.layers.core import (
     Reshape,
     Softmax,
 )
+from weft.layers.data_normalization import Normalization
 from weft.layers.depthwise_conv import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -41,12 +42,7 @@ from weft.layers.depthwise_conv import (
 )
 from weft.layers.embedding import Embedding
 from weft.layers.layer import Layer
-from weft.layers.normalization import (
-    BatchNormalization,
-    LayerNormalization,
-    Normalization,
-    UnitNormalization,
-)
+from weft.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from weft.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,

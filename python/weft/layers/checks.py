@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,6 +40,32 @@ def positive(value: Any, layer: Any, what: str) -> int:
     if not is_integer(value) or value < 1:
         raise ValueError(f"{layer} expects a positive number of {what}, got {value!r}.")
     return int(value)
+
+
+def axes_of(axis: Any, layer: Any) -> tuple[int, ...]:
+    """One axis or several as a tuple of ints, which may be negative; ValueError for others."""
+    given = axis if isinstance(axis, (list, tuple)) else (axis,)
+    if not given or not all(isinstance(a, (int, np.integer)) for a in given):
+        raise ValueError(f"{layer} expects axis as an integer or several, got {axis!r}.")
+    return tuple(int(a) for a in given)
+
+
+def positive_axes(axes: Sequence[int], shape: Sequence[int | None], layer: Any) -> list[int]:
+    """The axes of such a shape counted from 0, in order; ValueError if it lacks one."""
+    rank = len(shape)
+    if any(not -rank <= a < rank for a in axes):
+        raise ValueError(
+            f"{layer} has axis={list(axes)}, which inputs of shape {(None, *shape[1:])} lack"
+        )
+    return sorted({a % rank for a in axes})
+
+
+def sizes_along(axes: Sequence[int], shape: PartialShape, layer: Any) -> tuple[int, ...]:
+    """The sizes of axes; ValueError unless all are known and positive."""
+    sizes = tuple(shape[a] for a in axes)
+    if any(not size for size in sizes):
+        raise ValueError(f"{layer} expects known sizes along axes {list(axes)}, got shape {shape}")
+    return tuple(int(size) for size in sizes if size)
 
 
 def expect_channels_last(data_format: Any, layer: Any) -> str:
