@@ -89,9 +89,9 @@ def ratios(results: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def kernel_ratios(libraries: dict[str, dict[str, float]]) -> dict[str, float]:
+def kernel_ratios(libraries: dict[str, dict[str, float]], own: str = "weft") -> dict[str, float]:
     """PyTorch's seconds over weft's, by role."""
-    return {role: libraries["torch"][role] / own for role, own in libraries["weft"].items()}
+    return {role: libraries["torch"][role] / seconds for role, seconds in libraries[own].items()}
 
 
 # --- goals ---
@@ -263,13 +263,16 @@ def _kernel_table(results: dict[str, Any], kind: str) -> str:
     for shape, by_precision in results[kind].items():
         for precision, libraries in by_precision.items():
             roles = list(libraries["weft"])
-            over = kernel_ratios(libraries) if "torch" in libraries else {}
             flops = results["flops"][kind][shape]
-            row = [f"{shape} {precision}"]
-            for role, seconds in libraries["weft"].items():
-                ratio = f" ({over[role]:.2f}x)" if role in over else ""
-                row.append(f"{flops / seconds * 1e-12:.3g}{ratio}")
-            rows.append(row)
+            for own, label in (("weft", precision), ("weft, tf32x3", "tf32x3")):
+                if own not in libraries:
+                    continue
+                over = kernel_ratios(libraries, own) if "torch" in libraries else {}
+                row = [f"{shape} {label}"]
+                for role, seconds in libraries[own].items():
+                    ratio = f" ({over[role]:.2f}x)" if role in over else ""
+                    row.append(f"{flops / seconds * 1e-12:.3g}{ratio}")
+                rows.append(row)
     return table(["shape", *roles], rows)
 
 

@@ -221,6 +221,7 @@ class KernelWorker:
                 calls = torch.dense_calls(m, k, n)
                 found[precision]["torch"] = {r: torch.waited(calls[r]) for r in ROLES}
                 found[precision]["torch, in a row"] = {r: torch.in_a_row(calls[r]) for r in ROLES}
+        found["float32"]["weft, tf32x3"] = profile.seconds("tf32x3")  # as exact
         return found
 
     def conv(self, shape: str, batch: int) -> dict[str, Any]:

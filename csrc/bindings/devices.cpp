@@ -61,9 +61,11 @@ void bind_devices(py::module_& m) {
       [](const std::string& name) {
         const std::map<std::string, MatmulPrecision> known = {{"float32", MatmulPrecision::kFloat32},
                                                               {"tf32", MatmulPrecision::kTf32},
-                                                              {"bfloat16", MatmulPrecision::kBfloat16}};
+                                                              {"bfloat16", MatmulPrecision::kBfloat16},
+                                                              {"tf32x3", MatmulPrecision::kTf32x3}};
         const auto found = known.find(name);
-        check(found != known.end(), "set_matmul_precision expects 'float32', 'tf32' or 'bfloat16', got '", name, "'");
+        check(found != known.end(), "set_matmul_precision expects 'float32', 'tf32', 'tf32x3' or 'bfloat16', got '",
+              name, "'");
         std::lock_guard lock(devices().mutex);
         devices().precision = found->second;
         for (auto& [unused, device] : devices().by_name) device->set_matmul_precision(found->second);

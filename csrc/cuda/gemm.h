@@ -195,6 +195,8 @@ void launch_gemm(const GemmArgs<A, B, Epilogue>& args) {
       return launch_gemm_of<Tf32Share>(args);
     case MatmulPrecision::kBfloat16:
       return launch_gemm_of<Bfloat16Share>(args);
+    case MatmulPrecision::kTf32x3:
+      return launch_gemm_of<Tf32x3Share>(args);
   }
 }
 

@@ -73,9 +73,9 @@ struct SimtShare {
 };
 
 // The products of the tensor cores: C (16 x 8) += A (16 x kK) B (kK x 8) of a warp. Lane 4*g + t holds of A and B what
-// their fragments load.
+// their fragments load. kUnrolled of them follow each other along k without a loop.
 struct Tf32Product {
-  static constexpr int kK = 8;
+  static constexpr int kK = 8, kUnrolled = 2;
   struct A {
     float x[4];
   };
@@ -96,8 +96,50 @@ struct Tf32Product {
   }
 };
 
+// As exact as float32: an element is the sum of two TF32 numbers, and of the four products of two such sums only that
+// of the small parts is left out. Ootomo and Yokota, Recovering single precision accuracy from Tensor Cores, 2022: what
+// the tensor cores add up is truncated, not rounded, so a longer sum is taken by ordinary additions.
+struct Tf32x3Product {
+  static constexpr int kK = 8, kUnrolled = 1;  // unrolled twice, it spills
+  struct A {
+    float large[4], small[4];
+  };
+  struct B {
+    float large[2], small[2];
+  };
+  static __device__ __forceinline__ float prepared(float x) { return x; }
+  template <int count>
+  static __device__ __forceinline__ void divide(const float (&x)[count], float (&large)[count], float (&small)[count]) {
+#pragma unroll
+    for (int i = 0; i < count; i++) {
+      large[i] = to_tf32(x[i]);
+      small[i] = to_tf32(x[i] - large[i]);
+    }
+  }
+  template <class Element>
+  static __device__ __forceinline__ A load_a(int g, int t, Element element) {
+    A a;
+    divide(Tf32Product::load_a(g, t, element).x, a.large, a.small);
+    return a;
+  }
+  template <class Element>
+  static __device__ __forceinline__ B load_b(int g, int t, Element element) {
+    B b;
+    divide(Tf32Product::load_b(g, t, element).x, b.large, b.small);
+    return b;
+  }
+  static __device__ __forceinline__ void multiply(float (&c)[4], const A& a, const B& b) {
+    float sum[4] = {};
+    mma_m16n8k8_tf32(sum, a.small, b.large);
+    mma_m16n8k8_tf32(sum, a.large, b.small);
+    mma_m16n8k8_tf32(sum, a.large, b.large);
+#pragma unroll
+    for (int i = 0; i < 4; i++) c[i] += sum[i];
+  }
+};
+
 struct Bfloat16Product {
-  static constexpr int kK = 16;
+  static constexpr int kK = 16, kUnrolled = 1;
   struct A {
     uint32_t x[4];  // pairs along k, the first in the lower half
   };
@@ -138,7 +180,7 @@ struct TensorShare {
 
   __device__ __forceinline__ void multiply_step(const float (*a)[m + kRowPadding], const float (*b)[n + kRowPadding]) {
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
-#pragma unroll
+#pragma unroll Product::kUnrolled
     for (int k = 0; k < kStepK; k += Product::kK) {
       typename Product::B of_b[kFragmentsN];
 #pragma unroll
@@ -172,6 +214,8 @@ struct TensorShare {
 
 template <int m, int n>
 struct Tf32Share : TensorShare<m, n, Tf32Product> {};
+template <int m, int n>
+struct Tf32x3Share : TensorShare<m, n, Tf32x3Product> {};
 template <int m, int n>
 struct Bfloat16Share : TensorShare<m, n, Bfloat16Product> {};
 

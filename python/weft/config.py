@@ -90,16 +90,18 @@ def set_matmul_precision(precision: str) -> None:
     """Sets in what matrix products and convolutions multiply on a GPU; they always add in float32.
 
     Args:
-        precision: "float32"; "tf32", float32 rounded to 10 bits of mantissa, the default as in
-            TensorFlow and JAX; or "bfloat16", 7 bits. The CPU multiplies in float32 in any case.
+        precision: "tf32", float32 rounded to 10 bits of mantissa, the default as in TensorFlow and
+            JAX; "bfloat16", 7 bits; "float32"; or "tf32x3", as exact as float32 but for infinite
+            numbers, which give NaN, on the tensor cores. The CPU always multiplies in float32.
 
     Raises:
         ValueError: Another name.
     """
     global _matmul_precision
-    if precision not in ("float32", "tf32", "bfloat16"):
+    if precision not in ("float32", "tf32", "tf32x3", "bfloat16"):
         raise ValueError(
-            f"set_matmul_precision expects 'float32', 'tf32' or 'bfloat16', got {precision!r}."
+            "set_matmul_precision expects 'float32', 'tf32', 'tf32x3' or 'bfloat16', "
+            f"got {precision!r}."
         )
     _core.set_matmul_precision(precision)
     _matmul_precision = precision
