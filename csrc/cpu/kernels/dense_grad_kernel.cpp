@@ -16,15 +16,16 @@ namespace weft::WEFT_ISA {
 namespace {
 
 // A longer batch runs in passes, over groups of tiles whose sums wait in L1 meanwhile: a pass of dy for one
-// pair of panels (64 KiB) then serves all tiles of the group from L2.
-constexpr int64_t kStepsPerPass = 512;
-constexpr int64_t kGroupTiles = 8;
+// pair of panels (16 KiB) then serves all tiles of the group from L1.
+constexpr int64_t kStepsPerPass = 128;
+constexpr int64_t kGroupTiles = 10;
+constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 
 // The columns of x that a few tiles need are copied together once for all panels, because a column touches
 // as many pages as the batch has rows (84 % of peak on AVX2 without). Half of an L1 cache.
 constexpr int64_t kPackedFloats = 4096;
-constexpr int64_t kLongestColumns = kStepsPerPass * kTileRows;
+constexpr int64_t kLongestColumns = kLongestInterleaved * kTileRows;
 constexpr int64_t kPackedBuffer = kPackedFloats > kLongestColumns ? kPackedFloats : kLongestColumns;
 
 // Interleaving a rule that takes roots pays where the tile leaves registers for it: with 32 registers Adam at
@@ -121,12 +122,13 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
   const int64_t first_block = range.begin % blocks.count, end_block = (range.end - 1) % blocks.count + 1;
 
   alignas(64) float packed[kPackedBuffer];
-  const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kStepsPerPass;
+  const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kLongestInterleaved;
   const int64_t fitting = larger(1, kPackedFloats / (larger(1, args.m) * kTileRows));
   const int64_t group = pack ? smaller(kGroupTiles, fitting) : kGroupTiles;
   Unit units[kGroupTiles];
-  for (int64_t begin = 0; begin < blocks.count; begin += group) {
-    const int64_t end = smaller(blocks.count, begin + group);
+  const Blocks groups = near_equal_blocks(blocks.count, ceil_divide(blocks.count, group));
+  for (int64_t g = 0; g < groups.count; g++) {
+    const auto [begin, end] = block_at(groups, g);
     Columns x = {args.x, args.x_stride, 0};
     if (pack) x = pack_columns(args, {block_at(blocks, begin).begin, block_at(blocks, end - 1).end}, packed);
     for (int64_t pair = first; pair <= last; pair++) {
@@ -296,7 +298,7 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
 
 void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
   const Range range = split(unit_count(args), 1, tile, n_tiles);
-  if (args.m <= kStepsPerPass) {
+  if (args.m <= kLongestInterleaved) {
     switch (args.update.rule) {
       case UpdateRule::kSgd:
         return run_interleaved<UpdateRule::kSgd>(args, range);
