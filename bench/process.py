@@ -33,7 +33,7 @@ class WorkerProcess:
         path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         variables = {**os.environ, **environment}
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        with self.log.open("w") as log:
+        with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1,

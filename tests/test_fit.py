@@ -201,6 +201,15 @@ def test_changes_between_fits_take_effect():
     model.fit(X, ONE_HOT, verbose=0)
 
 
+def test_a_schedule_without_an_argument_may_look_at_the_iterations():
+    optimizer = weft.optimizers.SGD(lambda: 0.1 if optimizer.iterations < 2 else 0.0)
+    model, other = classifier(optimizer), classifier(weft.optimizers.SGD(0.1))
+    model.fit(X, LABELS, batch_size=10, shuffle=False, verbose=0)
+    other.fit(X[:20], LABELS[:20], batch_size=10, shuffle=False, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_schedules_are_followed_step_by_step():
     rates = weft.optimizers.schedules.PiecewiseConstantDecay([1], [0.1, 0.0])
     model = classifier(weft.optimizers.SGD(rates))

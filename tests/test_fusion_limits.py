@@ -99,34 +99,9 @@ def reshaped_value_before_dropout_is_an_output(fuse):
     return out
 
 
-def kernel_changes_before_the_recurrence(fuse):
-    rng = np.random.default_rng(0)
-    w, u = (_core.Variable(rng.normal(size=(k, 5)).astype("f")) for k in (3, 5))
-    graph = _core.Graph()
-    xp = graph.op("dense", [graph.input((6, 3)), graph.variable(w)])
-    graph.op("assign", [graph.variable(w), graph.constant(np.zeros((3, 5), "f"))])
-    y = graph.op("simple_rnn", [xp, graph.variable(u)], {"steps": 3})
-    out = np.zeros((2, 5), "f")
-    run(_core.Plan(graph, [y], fuse), [out], [np.ones((6, 3), "f")])
-    return [out]
-
-
-def projection_that_is_also_an_output(fuse):
-    rng = np.random.default_rng(0)
-    w, u = (_core.Variable(rng.normal(size=(k, 8)).astype("f")) for k in (3, 2))
-    graph = _core.Graph()
-    xp = graph.op("dense", [graph.input((6, 3)), graph.variable(w)])
-    y = graph.op("lstm", [xp, graph.variable(u)], {"steps": 3})
-    out = [np.zeros((6, 8), "f"), np.zeros((2, 2), "f")]
-    run(_core.Plan(graph, [xp, y], fuse), out, [np.ones((6, 3), "f")])
-    return out
-
-
 @pytest.mark.parametrize(
     "case",
     [
-        kernel_changes_before_the_recurrence,
-        projection_that_is_also_an_output,
         penalty_that_is_also_an_output,
         reshaped_value_before_dropout_is_an_output,
         x_is_a_trained_variable,

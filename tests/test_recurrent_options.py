@@ -229,27 +229,3 @@ def test_errors(index):
     function, text = ERRORS[index]
     with pytest.raises(ValueError, match=re.escape(text)):
         function()
-
-
-@pytest.mark.cpu
-@pytest.mark.parametrize("cls", [layers.LSTM, layers.SimpleRNN])
-@pytest.mark.parametrize("options", [{}, {"return_sequences": True, "go_backwards": True}])
-def test_inputs_projected_step_by_step_give_the_same_bits(cls, options, capsys):
-    """Where the projection is fused into the recurrence, in training and in inference."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((70, 4, 19)).astype(np.float32)
-    y = rng.standard_normal((70, 1)).astype(np.float32)
-    results = []
-    for fuse in (True, False):
-        weft.utils.set_random_seed(1)
-        model = weft.Sequential([weft.Input((4, 19)), cls(33, **options), layers.Flatten()])
-        model.add(layers.Dense(1))
-        model.compile(weft.optimizers.SGD(0.01), "mse", fuse=fuse)
-        model.fit(x, y, batch_size=35, epochs=2, shuffle=False, verbose=0)
-        results.append([*model.get_weights(), model.predict(x, verbose=0)])
-        capsys.readouterr()
-        model.describe_plan()
-        kernels = [line.split()[2:4] for line in capsys.readouterr().out.splitlines()]
-        assert (["dense", model.layers[0].name] in kernels) != fuse
-    for fused, unfused in zip(*results, strict=True):
-        np.testing.assert_array_equal(fused, unfused)

@@ -15,7 +15,7 @@ struct StepState {
   uint32_t abort_step;            // set by a kernel that found a non-finite loss: the step stops before it updates
   uint64_t seed;                  // key of Philox
   uint64_t draw;                  // counts training steps for Philox; each step draws afresh
-  const float* learning_rates;    // of the steps to come, one more than there are, where a schedule gave them; or null
+  const float* learning_rates;    // of the steps to come, one more than there are; null for the same in all of them
   double sums[kMaxAccumulators];  // running sums of the epoch: (weighted sum, sum of weights) pairs
 };
 

@@ -89,9 +89,9 @@ void* CudaDevice::allocate(size_t bytes) {
   const auto available = [] {
     size_t free = 0, all = 0;
     WEFT_CUDA(cudaMemGetInfo(&free, &all));
-    return free;
+    return free > kLeftOver ? free - kLeftOver : 0;
   };
-  if (bytes >= kLarge && available() < bytes + kLeftOver) throw OutOfMemory(name_, bytes, available());
+  if (bytes >= kLarge && bytes > available()) throw OutOfMemory(name_, bytes, available());
   void* memory = nullptr;
   const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
   if (error == cudaErrorMemoryAllocation) {

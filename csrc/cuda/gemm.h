@@ -12,9 +12,9 @@
 //   __device__ void store4(int64_t item, int64_t column, const float* c, int c_stride) const;
 // c points at element (first row of the item, column) of C in shared memory; rows are c_stride apart.
 //
-// Each element of C is one chain of FMAs over k, in its order, starting from 0: no matter which tile it is in. A sum
-// over very many k may be cut into splits, near equal runs of `k_unit` each; every split makes a C of its own, which
-// the epilogue tells apart by blockIdx.z. Then no operand may be along the reduced axis.
+// Each element of C is one sum over k, in its order, starting from 0 (in float32 one chain of FMAs), no matter which
+// tile it is in. A sum over very many k may be cut into splits, near equal runs of `k_unit` each; every split makes a C
+// of its own, which the epilogue tells apart by blockIdx.z. Then no operand may be along the reduced axis.
 #pragma once
 
 #include "core/types.h"

@@ -59,6 +59,7 @@ int StepGraph::in_flight() {
 cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
+  launch_context().precision = precision_;  // it may have been set anew since the run began
   WEFT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   try {
     for (int64_t i = 0; i < steps; i++) start_step(program_);

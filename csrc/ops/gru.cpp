@@ -52,7 +52,7 @@ void gradient_gru(GradientContext& c) {
 void lower_gru(LowerContext& c) {
   const RecurrentInputs at = recurrent_inputs(c.node.attrs, kStates);
   GruArgs a{};
-  a.shape = recurrent_shape(c.node.attrs, c.shape(0), c.shape(1));
+  a.shape = recurrent_shape(c.node.attrs, c.shape(0), kGates);
   a.xp = c.in(0), a.u = c.in(1);
   if (at.bias >= 0) a.bias = c.in(at.bias);
   if (at.state >= 0) a.h0 = c.in(at.state);

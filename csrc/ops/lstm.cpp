@@ -44,10 +44,8 @@ void gradient_lstm(GradientContext& c) {
 void lower_lstm(LowerContext& c) {
   const RecurrentInputs at = recurrent_inputs(c.node.attrs, kStates);
   LstmArgs a{};
-  a.shape = recurrent_shape(c.node.attrs, c.shape(0), c.shape(1));
-  a.inputs = input_projection(c, at);
-  if (!a.inputs.x) a.xp = c.in(0);
-  a.u = c.in(1);
+  a.shape = recurrent_shape(c.node.attrs, c.shape(0), kGates);
+  a.xp = c.in(0), a.u = c.in(1);
   if (at.bias >= 0) a.bias = c.in(at.bias);
   if (at.state >= 0) a.h0 = c.in(at.state), a.c0 = c.in(at.state + 1);
   if (at.mask >= 0) a.mask = c.in(at.mask);
@@ -57,7 +55,7 @@ void lower_lstm(LowerContext& c) {
   a.gate_stride = row_stride(kGates * a.shape.h), a.state_stride = row_stride(a.shape.h);
   a.saved_stride = row_stride(kGates * saved_gate(a.shape.h));
   a.act = recurrent_activations(c.node.attrs);
-  c.flops = recurrent_flops(a.shape, kGates, a.h0 != nullptr) + projection_flops(a.shape, a.inputs, kGates);
+  c.flops = recurrent_flops(a.shape, kGates, a.h0 != nullptr);
   c.call(c.kernels.lstm, a, recurrent_time(a.shape, kGates));
 }
 

@@ -11,8 +11,7 @@ namespace weft {
 
 struct LstmArgs {
   RecurrentShape shape;
-  const float* xp;  // (n*t, 4h), stride gate_stride, or null:
-  InputProjection inputs;
+  const float* xp;    // (n*t, 4h), stride gate_stride
   const float* u;     // panels (4h/16, h, 16)
   const float* bias;  // (4h), or null
   const float* h0;    // (n, h), stride state_stride, or null for zeros; likewise c0

@@ -16,14 +16,6 @@ struct RecurrentShape {
   bool sequences;  // y is (n*t, h), the hidden state after every step; else (n, h), after the last one
 };
 
-// The projection of the inputs, xp = x W, where the op makes it itself: step by step, so that it never leaves the
-// cache.
-struct InputProjection {
-  const float* x;  // (n*t, k), stride x_stride; null where xp is given
-  const float* w;  // panels (gates*h/16, k, 16)
-  int64_t k, x_stride;
-};
-
 // On which time step the recurrence works in its step number `step`.
 static constexpr int64_t time_at(const RecurrentShape& s, int64_t step) { return s.backwards ? s.t - 1 - step : step; }
 

@@ -10,21 +10,15 @@ RecurrentInputs recurrent_inputs(const Attrs& attrs, int states) {
   if (attrs.flag("has_bias")) at.bias = at.count++;
   if (attrs.flag("has_state")) at.state = at.count, at.count += states;
   if (attrs.flag("has_mask")) at.mask = at.count++;
-  if (attrs.flag("projects")) at.w = at.count++;
   return at;
 }
 
-RecurrentShape recurrent_shape(const Attrs& attrs, const Shape& rows, const Shape& u) {
+RecurrentShape recurrent_shape(const Attrs& attrs, const Shape& xp, int64_t gates) {
   RecurrentShape s{};
   s.t = attrs.integer("steps");
-  s.n = rows[0] / s.t, s.h = u[0];
+  s.n = xp[0] / s.t, s.h = xp[1] / gates;
   s.backwards = attrs.flag("go_backwards"), s.sequences = attrs.flag("return_sequences");
   return s;
-}
-
-InputProjection input_projection(LowerContext& c, const RecurrentInputs& at) {
-  if (at.w < 0) return {};
-  return {c.in(0), c.in(at.w), c.shape(0)[1], row_stride(c.shape(0)[1])};
 }
 
 RecurrentShape recurrent_shape_of_gradient(const Attrs& attrs, const Shape& dy, const Shape& u_t) {
@@ -55,7 +49,7 @@ RecurrentShape check_recurrent(const InferContext& c, int64_t gates, int states,
   c.check(xp.size() == 2 && u.size() == 2 && xp[1] == u[1] && u[1] == gates * u[0] && xp[0] % steps == 0,
           "expects projected inputs (N * ", steps, ", ", gates, " * H) and a recurrent kernel (H, ", gates,
           " * H), got shapes ", xp, " and ", u);
-  const RecurrentShape s = recurrent_shape(c.attrs, xp, u);
+  const RecurrentShape s = recurrent_shape(c.attrs, xp, gates);
   if (at.bias >= 0) c.check(c.shape(at.bias) == bias, "expects a bias of shape ", bias, ", got ", c.shape(at.bias));
   for (int i = at.state >= 0 ? at.state : at.mask; i >= 0 && i < at.count; ++i)
     c.check(c.shape(i) == Shape{s.n, s.h}, "expects states of shape ", Shape{s.n, s.h}, ", got ", c.shape(i));
@@ -82,10 +76,6 @@ double recurrent_time(const RecurrentShape& s, int64_t gates) {
 
 int64_t recurrent_flops(const RecurrentShape& s, int64_t gates, bool initial_state) {
   return 2 * s.n * (s.t - (initial_state ? 0 : 1)) * s.h * gates * s.h;
-}
-
-int64_t projection_flops(const RecurrentShape& s, const InputProjection& p, int64_t gates) {
-  return 2 * s.n * s.t * p.k * gates * s.h;
 }
 
 }  // namespace weft

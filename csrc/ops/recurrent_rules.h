@@ -3,7 +3,6 @@
 //   has_bias   the bias, of a shape of the op's own
 //   has_state  the initial states (N, H), zeros otherwise
 //   has_mask   what multiplies h before every step (N, H), the mask of a dropout; it has no gradient
-//   projects   W, the kernel of the projection: the first input is then x (N*T, K). The plan sets it.
 // Other attributes: steps (T), go_backwards, return_sequences, activation, recurrent_activation.
 #pragma once
 
@@ -18,15 +17,12 @@ constexpr size_t kRecurrentResults = 4;
 
 // Places among the inputs, -1 for those that are not there.
 struct RecurrentInputs {
-  int bias = -1, state = -1, mask = -1, w = -1;
+  int bias = -1, state = -1, mask = -1;
   int count = 2;
 };
 RecurrentInputs recurrent_inputs(const Attrs& attrs, int states);
 
-// Of the first two inputs.
-RecurrentShape recurrent_shape(const Attrs& attrs, const Shape& rows, const Shape& u);
-// Null pointers where the op does not project.
-InputProjection input_projection(LowerContext& c, const RecurrentInputs& at);
+RecurrentShape recurrent_shape(const Attrs& attrs, const Shape& xp, int64_t gates);
 RecurrentActivations recurrent_activations(const Attrs& attrs);
 Shape recurrent_output(const RecurrentShape& s);
 
@@ -43,6 +39,5 @@ ValueId transposed_recurrent_kernel(GradientContext& c);
 // Rough nanoseconds on one thread, to decide on parallelism only, and the FLOPs of the products.
 double recurrent_time(const RecurrentShape& s, int64_t gates);
 int64_t recurrent_flops(const RecurrentShape& s, int64_t gates, bool initial_state);
-int64_t projection_flops(const RecurrentShape& s, const InputProjection& p, int64_t gates);
 
 }  // namespace weft

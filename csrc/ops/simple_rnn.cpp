@@ -36,10 +36,8 @@ void gradient_simple_rnn(GradientContext& c) {
 void lower_simple_rnn(LowerContext& c) {
   const RecurrentInputs at = recurrent_inputs(c.node.attrs, kStates);
   SimpleRnnArgs a{};
-  a.shape = recurrent_shape(c.node.attrs, c.shape(0), c.shape(1));
-  a.inputs = input_projection(c, at);
-  if (!a.inputs.x) a.xp = c.in(0);
-  a.u = c.in(1);
+  a.shape = recurrent_shape(c.node.attrs, c.shape(0), 1);
+  a.xp = c.in(0), a.u = c.in(1);
   if (at.bias >= 0) a.bias = c.in(at.bias);
   if (at.state >= 0) a.h0 = c.in(at.state);
   if (at.mask >= 0) a.mask = c.in(at.mask);
@@ -48,7 +46,7 @@ void lower_simple_rnn(LowerContext& c) {
   if (c.node.outputs.size() > kHPrev) a.h_prev = c.out(kHPrev);
   a.stride = row_stride(a.shape.h);
   a.act = recurrent_activations(c.node.attrs);
-  c.flops = recurrent_flops(a.shape, 1, a.h0 != nullptr) + projection_flops(a.shape, a.inputs, 1);
+  c.flops = recurrent_flops(a.shape, 1, a.h0 != nullptr);
   c.call(c.kernels.simple_rnn, a, recurrent_time(a.shape, 1));
 }
 

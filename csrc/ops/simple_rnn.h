@@ -10,8 +10,7 @@ namespace weft {
 
 struct SimpleRnnArgs {
   RecurrentShape shape;
-  const float* xp;  // (n*t, h), stride stride; every value here has that stride; or null:
-  InputProjection inputs;
+  const float* xp;    // (n*t, h), stride stride; every value here has that stride
   const float* u;     // panels (h/16, h, 16)
   const float* bias;  // (h), or null
   const float* h0;    // (n, h), or null for zeros

@@ -276,23 +276,6 @@ bool Fuser::depends_on(ValueId v, int target) {
   return false;
 }
 
-// x W for all time steps, if the recurrence alone reads it: it makes what a step needs when it gets there.
-void Fuser::projection_into_recurrence(int recurrence) {
-  if (!is(recurrence, kLstm) && !is(recurrence, kSimpleRnn)) return;
-  const ValueId xp = node(recurrence).inputs[0];
-  const int dense = producer(xp);
-  if (!is(dense, kDense) || only_user(xp) != recurrence) return;
-  const Node& projection = node(dense);
-  if (projection.inputs.size() != 2 || projection.attrs.has("fn") || projection.attrs.has("rate")) return;
-  for (ValueId v : projection.inputs) {
-    if (written_between(v, projection.order, node(recurrence).order)) return;
-  }
-  node(recurrence).inputs[0] = projection.inputs[0];
-  node(recurrence).inputs.push_back(projection.inputs[1]);
-  node(recurrence).attrs.set("projects", int64_t{1});
-  node(dense).removed = true;
-}
-
 // Whether the tape changes a variable, or what v is a reshape of, between two of its places: reads of it must not move
 // across.
 bool Fuser::written_between(ValueId v, int from, int to) {

@@ -105,7 +105,7 @@ void Fuser::mean_into_accumulate(int accumulate) {
   node(accumulate).inputs = {rows};
 }
 
-void Fuser::run(bool on_cpu) {
+void Fuser::run() {
   each(&Fuser::bias_into_dense);
   each(&Fuser::rescaling_into_load);
   each(&Fuser::cross_entropy_with_its_gradient);
@@ -121,11 +121,10 @@ void Fuser::run(bool on_cpu) {
   each(&Fuser::update_into_gradient);
   each(&Fuser::finite_check_into_cross_entropy);
   each(&Fuser::mean_into_accumulate);
-  if (on_cpu) each(&Fuser::projection_into_recurrence);
 }
 
-void fuse(Graph& graph, const std::vector<ValueId>& outputs, bool on_cpu) {
-  Fuser(graph, outputs).run(on_cpu);
+void fuse(Graph& graph, const std::vector<ValueId>& outputs) {
+  Fuser(graph, outputs).run();
   remove_dead(graph, outputs);
 }
 

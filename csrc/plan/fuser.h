@@ -12,7 +12,7 @@ namespace weft {
 class Fuser {
  public:
   Fuser(Graph& graph, const std::vector<ValueId>& outputs) : graph_(graph), outputs_(outputs) {}
-  void run(bool on_cpu);
+  void run();
 
  private:
   // Products and what surrounds them.
@@ -26,7 +26,6 @@ class Fuser {
   void dropout_into_product(int drop);
   void activation_gradient_into_grad_input(int act_grad);
   void dropout_gradient_into_grad_input(int drop_grad);
-  void projection_into_recurrence(int recurrence);
   // Optimizers and the loss.
   void penalty_into_update(int update);
   void update_into_gradient(int update);

@@ -89,7 +89,6 @@ int64_t address(const void* p) { return static_cast<int64_t>(reinterpret_cast<in
 Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
   if ((node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d) && input == 1) return Layout::kPanels;
   if ((is_recurrent(node.op) || is_recurrent_grad(node.op)) && input == 1) return Layout::kPanels;
-  if (node.attrs.flag("projects") && input == node.inputs.size() - 1) return Layout::kPanels;
   if (node.op == &kUnpack) return Layout::kPanels;
   if ((node.op == &kConv2dFlipKernel || node.op == &kScalePanels) && input == 0) return Layout::kPanels;
   if (node.op == &kAssign) return layout_of(graph, node.inputs[0]);

@@ -30,9 +30,8 @@ void settle_layouts(Graph& graph);
 // Puts a load in front of every input that is used.
 void add_loads(Graph& graph, const Bindings& bindings);
 
-// Joins ops that one kernel can do together: see docs/architecture.md for the list. One join is
-// for the CPU alone, whose kernels can pass on pieces of a value while they are in a cache.
-void fuse(Graph& graph, const std::vector<ValueId>& outputs, bool on_cpu);
+// Joins ops that one kernel can do together: see docs/architecture.md for the list.
+void fuse(Graph& graph, const std::vector<ValueId>& outputs);
 
 // Lets the largest kernel gradient, or product, of a step fetch the rows of the next batch, which it finds
 // in `batch`.

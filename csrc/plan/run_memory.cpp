@@ -50,13 +50,14 @@ void RunMemory::bind_learning_rates(StepState& state, const float* rates, int64_
   state.learning_rates = nullptr;
   if (!rates || steps == 0) return;
   state.learning_rate = rates[0];
+  if (steps == 1) return;
   // One more than is used: the state moves on after the last step, too.
   std::vector<float> next(rates + 1, rates + steps);
   next.push_back(rates[steps - 1]);
   const size_t bytes = next.size() * sizeof(float);
-  float* const on_device = at_least(rates_copy_, static_cast<int64_t>(bytes));
-  device_.copy_in(on_device, next.data(), bytes);
-  state.learning_rates = on_device;
+  float* const copy = at_least(rates_copy_, static_cast<int64_t>(bytes));
+  device_.copy_in(copy, next.data(), bytes);
+  state.learning_rates = copy;
 }
 
 void RunMemory::bind(const StepState& state, const std::vector<UserArray>& inputs,

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -24,9 +25,11 @@ void run_or_keep(cudaStream_t stream, std::function<void()> call) {
     call();
 }
 
+std::mutex allocated_mutex;  // memory is released without the device's lock
 std::map<void*, size_t> allocated;
 
 size_t free_memory() {
+  std::lock_guard lock(allocated_mutex);
   const char* given = std::getenv("CUDA_ON_CPU_MEMORY");
   size_t used = 0, all = given ? std::strtoull(given, nullptr, 10) : size_t{1} << 40;
   for (const auto& [memory, bytes] : allocated) used += bytes;
@@ -79,12 +82,18 @@ cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   if (bytes > free_memory()) return cudaErrorMemoryAllocation;
   if (posix_memalign(memory, 256, bytes > 0 ? bytes : 1) != 0) return cudaErrorMemoryAllocation;
-  allocated[*memory] = bytes;
+  {
+    std::lock_guard lock(allocated_mutex);
+    allocated[*memory] = bytes;
+  }
   std::memset(*memory, 0xFF, bytes);  // NaN
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
-  allocated.erase(memory);
+  {
+    std::lock_guard lock(allocated_mutex);
+    allocated.erase(memory);
+  }
   return std::free(memory), cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }

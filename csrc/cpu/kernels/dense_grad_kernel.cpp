@@ -15,10 +15,12 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// A longer batch runs in passes, over groups of tiles whose sums wait in L1 meanwhile: a pass of dy for one
-// pair of panels (16 KiB) then serves all tiles of the group from L1.
+// Longer batches run in passes, over groups of tiles whose sums wait meanwhile: a pass of dy for one pair of panels
+// (16 KiB) then serves all tiles of the group from L1 or L2. 3584 rows of an LSTM take 10 % less time so than in passes
+// of 512 over groups of 8.
 constexpr int64_t kStepsPerPass = 128;
 constexpr int64_t kGroupTiles = 10;
+// Rows of a batch up to which updates are interleaved, in one pass, and columns of x are packed.
 constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 

@@ -25,8 +25,8 @@ void lstm_row(const LstmArgs& args, const Activations& act, const float* pre, fl
       return args.bias ? x + load_partial_chunk(args.bias + g * h + j, h - j, 0.0f) : x;
     };
     for (int64_t g = 0; g < 4; g++) {
-      if (args.xp) __builtin_prefetch(args.xp + next * args.gate_stride + g * h + j, 0, 2);
-      if (args.gates) __builtin_prefetch(args.gates + next * args.saved_stride + g * gate + j, 1, 2);
+      __builtin_prefetch(args.xp + next * args.gate_stride + g * h + j);
+      if (args.gates) __builtin_prefetch(args.gates + next * args.saved_stride + g * gate + j, 1);
     }
     const Chunk i = act.gate(sum(0)), f = act.gate(sum(1)), g = act.cell(sum(2)), o = act.gate(sum(3));
     const Chunk c = multiply_add(f, load_chunk(c_row + j), i * g);
@@ -53,17 +53,17 @@ void run_group(const LstmArgs& args, const Activations& act, const RowGroup& gro
   copy_masked(args.c, args.c0, nullptr, args.state_stride, s.h, group.rows);
   for (int64_t step = 0; step < s.t; step++) {
     const int64_t time = time_at(s, step), next_time = time_at(s, smaller(step + 1, s.t - 1));
-    const int64_t columns = 4 * s.h, stride = args.gate_stride;
-    const float* pre = args.xp ? args.xp + time * stride : args.pre;
-    int64_t pre_stride = args.xp ? s.t * stride : stride;
-    if (args.inputs.x) multiply_rows(projection_of_step(args.inputs, s, time, columns, args.pre, stride), group);
-    if (step > 0 || args.h0) {  // h is not zero
-      multiply_rows({args.h, args.u, pre, args.pre, s.h, columns, args.state_stride, pre_stride, stride}, group);
-      pre = args.pre, pre_stride = stride;
+    const float* xp = args.xp + time * args.gate_stride;
+    const int64_t xp_stride = s.t * args.gate_stride;
+    const bool product = step > 0 || args.h0;  // h is not zero
+    if (product) {
+      multiply_rows({args.h, args.u, xp, args.pre, s.h, 4 * s.h, args.state_stride, xp_stride, args.gate_stride},
+                    group);
     }
     for (int64_t row = group.rows.begin; row < group.rows.end; row++) {
       float* y = args.y + (s.sequences ? row * s.t + time : row) * args.state_stride;
-      lstm_row(args, act, pre + row * pre_stride, s.sequences || step == s.t - 1 ? y : nullptr, row, time, next_time);
+      lstm_row(args, act, product ? args.pre + row * args.gate_stride : xp + row * xp_stride,
+               s.sequences || step == s.t - 1 ? y : nullptr, row, time, next_time);
     }
   }
 }
@@ -90,8 +90,8 @@ void lstm_grad_row(const LstmGradArgs& args, const Activations& act, const GradR
   for (int64_t j = 0; j < h; j += kChunk) {
     const float* saved = args.gates + r.at * args.saved_stride + j;
     for (int64_t g = 0; g < 4 && r.before >= 0; g++) {
-      __builtin_prefetch(args.gates + r.before * args.saved_stride + g * gate + j, 0, 2);
-      __builtin_prefetch(args.dxp + r.before * args.gate_stride + g * h + j, 1, 2);
+      __builtin_prefetch(args.gates + r.before * args.saved_stride + g * gate + j);
+      __builtin_prefetch(args.dxp + r.before * args.gate_stride + g * h + j, 1);
     }
     const Chunk i = load_chunk(saved), f = load_chunk(saved + gate), g = load_chunk(saved + 2 * gate),
                 o = load_chunk(saved + 3 * gate);

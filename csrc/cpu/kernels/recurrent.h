@@ -91,12 +91,6 @@ struct RowsProduct {
   int64_t a_stride, start_stride, out_stride;
 };
 
-// The rows of x W that one time step needs, (n, columns), for `out`.
-WEFT_INLINE RowsProduct projection_of_step(const InputProjection& p, const RecurrentShape& s, int64_t time,
-                                           int64_t columns, float* out, int64_t out_stride) {
-  return {p.x + time * p.x_stride, p.w, nullptr, out, p.k, columns, s.t * p.x_stride, 0, out_stride};
-}
-
 // Blocks of rows that one tile takes through time together.
 struct RowGroup {
   Blocks blocks;

@@ -14,19 +14,15 @@ int simple_rnn_grad_tiles(const SimpleRnnGradArgs& args, int threads) {
 template <class Activations>
 void run_group(const SimpleRnnArgs& args, const Activations& act, const RowGroup& group) {
   const RecurrentShape& s = args.shape;
-  const int64_t stride = args.stride;
+  const int64_t stride = args.stride, xp_stride = s.t * stride;
   copy_masked(args.h, args.h0, args.mask, stride, s.h, group.rows);
   for (int64_t step = 0; step < s.t; step++) {
     const int64_t time = time_at(s, step);
-    const float* all_pre = args.xp ? args.xp + time * stride : args.pre;
-    int64_t pre_stride = args.xp ? s.t * stride : stride;
-    if (args.inputs.x) multiply_rows(projection_of_step(args.inputs, s, time, s.h, args.pre, stride), group);
-    if (step > 0 || args.h0) {  // h is not zero
-      multiply_rows({args.h, args.u, all_pre, args.pre, s.h, s.h, stride, pre_stride, stride}, group);
-      all_pre = args.pre, pre_stride = stride;
-    }
+    const float* xp = args.xp + time * stride;
+    const bool product = step > 0 || args.h0;  // h is not zero
+    if (product) multiply_rows({args.h, args.u, xp, args.pre, s.h, s.h, stride, xp_stride, stride}, group);
     for (int64_t row = group.rows.begin; row < group.rows.end; row++) {
-      const float* pre = all_pre + row * pre_stride;
+      const float* pre = product ? args.pre + row * stride : xp + row * xp_stride;
       const int64_t at = (row * s.t + time) * stride, of_row = row * stride;
       for (int64_t j = 0; j < s.h; j += kChunk) {
         Chunk x = load_partial_chunk(pre + j, s.h - j, 0.0f);

@@ -121,7 +121,7 @@ class Optimizer:
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the next step; may be set at any time, to a number or a schedule."""
-        rate = LearningRate(self._rate_at(self._iterations))
+        rate = LearningRate(self._current_rate())
         rate._optimizer = self
         return rate
 
@@ -155,10 +155,21 @@ class Optimizer:
         return [slot for slots in self._slots.values() for slot in slots]
 
     def learning_rates(self, iteration: int, steps: int) -> Array:
-        """The rates of some steps, (steps,) float32; `iteration` updates were made before."""
+        """The rates of some steps, (steps,) float32; `iteration` updates were made before.
+
+        A schedule is called for all of these steps before the first of them is made.
+        """
         if self._schedule is None:
             return np.full(steps, self._rate, np.float32)
-        return np.array([self._rate_at(iteration + i) for i in range(steps)], np.float32)
+        before = self._iterations
+        rates = np.empty(steps, np.float32)
+        try:
+            for i in range(steps):
+                self._iterations = iteration + i  # a schedule without an argument may look at it
+                rates[i] = self._current_rate()
+        finally:
+            self._iterations = before
+        return rates
 
     def record(
         self,
@@ -265,10 +276,10 @@ class Optimizer:
     def _rule(self) -> Rule:
         raise NotImplementedError(f"{type(self).__name__} must define _rule(self).")
 
-    def _rate_at(self, iteration: int) -> float:
+    def _current_rate(self) -> float:
         if self._schedule is None:
             return self._rate
-        rate = float(self._schedule(iteration) if self._takes_step else self._schedule())
+        rate = float(self._schedule(self._iterations) if self._takes_step else self._schedule())
         return check_range(rate, 0, None, type(self).__name__, "the schedule's learning_rate")
 
     def _slots_of(self, variable: Variable, rule: Rule) -> list[Variable]:
