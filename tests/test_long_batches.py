@@ -1,4 +1,4 @@
-"""Kernel gradients of long batches, in passes: values, and the same bits on any number of threads."""
+"""Kernel gradients of long batches, in passes: values, and the same bits on any threads."""
 
 from __future__ import annotations
 
