@@ -89,8 +89,8 @@ double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, i
     DenseGradInputArgs args{};
     args.m = m, args.k = k, args.n = n;
     const Operands saved(x.storage());
-    args.dy_t = b_t.data(), args.w = w.data(), args.saved = saved.data(), args.dx = a.data();
-    args.dy_t_stride = y_t.stride, args.dx_stride = x.stride;
+    args.dy = b_t.data(), args.w = w.data(), args.saved = saved.data(), args.dx = a.data();
+    args.dy_stride = y_t.stride, args.dx_stride = x.stride;
     args.act.fn = UnaryFn::kRelu;
     call_seconds = time_kernel(kernels.dense_grad_input, args, threads, seconds);
   } else if (role == "grad_kernel") {

@@ -23,7 +23,7 @@ struct DenseGradInputEpilogue {
 };
 
 void dense_grad_input(const DenseGradInputArgs& args) {
-  const Lines<false> dy = {args.dy_t, args.n, args.m, args.dy_t_stride};
+  const Lines<true> dy = {args.dy, args.m, args.n, args.dy_stride};
   const Panels<true> w = {args.w, args.k, args.n};
   launch_gemm(args.m, args.k, args.n, dy, w,
               DenseGradInputEpilogue{1, args.saved, args.dx, args.k, args.dx_stride, args.act, args.dropout});

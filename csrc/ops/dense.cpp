@@ -47,7 +47,7 @@ void lower_dense(LowerContext& c) {
 }
 
 // Inputs: dy (M, N) as recorded, w (K, N), then saved (M, K) when an activation is fused. Legalizing
-// replaces dy by its transpose.
+// replaces dy by its transpose where the kernel wants it so.
 std::vector<ValueSpec> infer_grad_input(const InferContext& c) { return {{{c.shape(0)[0], c.shape(1)[0]}}}; }
 
 void gradient_grad_input(GradientContext& c) {
@@ -56,11 +56,12 @@ void gradient_grad_input(GradientContext& c) {
 }
 
 void lower_grad_input(LowerContext& c) {
-  const Shape &dy_t = c.shape(0), &w = c.shape(1);
+  const Shape &dy = c.shape(0), &w = c.shape(1);
+  const bool transposed = c.kernels.transposes_dy;
   DenseGradInputArgs a{};
-  a.m = dy_t[1], a.n = dy_t[0], a.k = w[0];
-  a.dy_t = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
-  a.dy_t_stride = row_layout(dy_t).stride, a.dx_stride = row_layout(c.out_shape()).stride;
+  a.m = dy[transposed], a.n = dy[!transposed], a.k = w[0];
+  a.dy = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
+  a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
   c.flops = 2 * a.m * a.k * a.n;

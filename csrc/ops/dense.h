@@ -31,11 +31,11 @@ struct DenseForwardArgs {
 // their value are fused; with dropout on, the value before dropout is saved / scale where kept.)
 struct DenseGradInputArgs {
   int64_t m, k, n;
-  const float* dy_t;   // (n, m) transposed, stride dy_t_stride; columns up to round_up(m, 16) are readable
+  const float* dy;     // (m, n), or (n, m) if KernelTable::transposes_dy; stride dy_stride, padding is readable
   const float* w;      // panels (n/16, k, 16)
   const float* saved;  // (m, k), stride dx_stride; null when act is kIdentity and dropout is off
   float* dx;           // (m, k), stride dx_stride
-  int64_t dy_t_stride, dx_stride;
+  int64_t dy_stride, dx_stride;
   UnarySpec act;
   DropoutSpec dropout;  // over dx: row_size k
 };

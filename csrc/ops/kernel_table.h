@@ -31,6 +31,7 @@ struct KernelTable {
 
   Kernel<DenseForwardArgs> dense_forward;
   Kernel<DenseGradInputArgs> dense_grad_input;
+  bool transposes_dy = false;  // whether dense_grad_input takes dy transposed
   Kernel<DenseGradKernelArgs> dense_grad_kernel;
   Kernel<DenseGradBiasArgs> dense_grad_bias;
   Kernel<PackArgs> pack;

@@ -230,7 +230,7 @@ void add_loads(Graph& graph, const Bindings& bindings) {
   }
 }
 
-void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings) {
+void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings, const KernelTable& kernels) {
   // Stores are nodes of the graph from here on.
   Node like;
   like.layer = "output";
@@ -256,7 +256,7 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings&
         }
       }
     }
-    if (op == &kDenseGradInput) {
+    if (op == &kDenseGradInput && kernels.transposes_dy) {
       const Shape dy = graph.shape(graph.nodes[i].inputs[0]);
       const ValueId transposed =
           insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);

@@ -4,6 +4,7 @@
 
 #include "core/step_state.h"
 #include "ops/copy.h"
+#include "ops/kernel_table.h"
 #include "plan/graph.h"
 
 namespace weft {
@@ -37,8 +38,8 @@ void fuse(Graph& graph, const std::vector<ValueId>& outputs);
 // in `batch`.
 void prefetch_next_batch(Graph& graph, const Bindings& bindings, BatchRows& batch);
 
-// Makes every node one kernel call: stores, layouts, reshapes, transposes.
-void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings);
+// Makes every node one call of a kernel: stores, layouts, reshapes, transposes.
+void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings, const KernelTable& kernels);
 
 // Phase of every node (-1 for removed nodes and aliases): as early as data and variables allow.
 std::vector<int> schedule(const Graph& graph);

@@ -115,8 +115,8 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
       t.steps = smaller(kStepsPerPass, args.n - n);
       t.a = args.w + n * args.k + (k.begin + rows.begin) * kPanel;
       t.a_stride = args.k * kPanel;
-      t.b = args.dy_t + n * args.dy_t_stride + block.begin;
-      t.b_step = args.dy_t_stride;
+      t.b = args.dy + n * args.dy_stride + block.begin;
+      t.b_step = args.dy_stride;
       t.out = strip + rows.begin * kTileColumns;
       t.start = n == 0 ? nullptr : t.out;
       t.start_stride = kTileColumns;
@@ -149,6 +149,7 @@ void dense_grad_input_run(const DenseGradInputArgs& args, int tile, int n_tiles)
 
 void fill_dense_grad_input(KernelTable& table) {
   table.dense_grad_input = {dense_grad_input_tiles, dense_grad_input_run};
+  table.transposes_dy = true;
 }
 
 }  // namespace weft::WEFT_ISA
