@@ -49,3 +49,21 @@ def threads_of_its_own():
     """A test that sets the number of threads leaves no trace."""
     yield
     weft.config.set_num_threads(0)
+
+
+@pytest.fixture
+def device(request):
+    """The name of the device under test, beside the CPU."""
+    if request.config.getoption("--device") == "cpu":
+        pytest.skip("there is no device beside the CPU")
+    name = _core.get_device()
+    yield name
+    _core.set_device(name)
+
+
+@pytest.fixture
+def emulated(device, request):
+    """A device whose failures can be asked for."""
+    if request.config.getoption("--device") != "cuda_on_cpu":
+        pytest.skip("a real device does not fail when it is told to")
+    return device

@@ -77,3 +77,10 @@ def run_layer(layer, x, seed=5, draw=0, training=True):
     state.draw = draw
     plan.run(state, [np.ascontiguousarray(x, np.float32)], None, 0, 1, [result])
     return result
+
+
+def negative(shape: tuple[int, ...]) -> _core.Plan:
+    """A plan that gives a batch of this shape, times -1."""
+    graph = _core.Graph()
+    x = graph.input(list(shape), "float32")
+    return _core.Plan(graph, [graph.op("unary", [x], {"fn": "negative"})])

@@ -73,9 +73,14 @@ def test_diagnosis_of_a_gpu(monkeypatch):
         def describe(self, index):
             return f"a card, number {index}"
 
+    architectures = ", ".join(f"sm_{i}" for i in range(70, 90))
+    info = {**_core.cpu_info(), "cuda_build": f"nvcc 13.0.88 for {architectures}"}
+    monkeypatch.setattr(_core, "cpu_info", lambda: info)
     monkeypatch.setattr(devices, "_cuda", lambda: (Module(), 2, ""))
     text = diagnose.report()
-    assert f"  CUDA              built with {_core.cpu_info()['cuda_build']}\n" in text
+    assert "  CUDA              built with nvcc 13.0.88 for sm_70, sm_71, " in text
+    assert f"built with {info['cuda_build']} " in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 92
     assert "                    cuda:0: a card, number 0\n" in text
     assert "                    cuda:1: a card, number 1\n" in text
 

@@ -40,12 +40,25 @@ def test_a_right_kernel_is_right_in_every_order(planted_bugs, order):
         ("no_barrier", "wrong result"),
         ("divergent_barrier", "divergent __syncthreads: 63 of 64 threads wait"),
         ("exited_lane", "names a lane that has exited"),
+        ("overlap", "did not wait for the grid that its own overlaps"),
+        ("not_joined", "capture was not joined"),
     ],
 )
 def test_a_planted_bug_is_found(planted_bugs, bug, message):
     result = run(planted_bugs, bug, "forward")
     assert result.returncode != 0
     assert message in result.stderr
+
+
+def test_copies_that_are_waited_for_are_right(planted_bugs):
+    result = run(planted_bugs.with_name("planted_copies"), "none", "forward")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("bug", ["early_event", "source_reused", "grid_too_soon", "read_too_soon"])
+def test_a_copy_that_is_not_waited_for_is_found(planted_bugs, bug):
+    result = run(planted_bugs.with_name("planted_copies"), bug, "forward")
+    assert (result.returncode, result.stderr) == (1, "wrong result\n")
 
 
 def test_an_unknown_order_is_refused(planted_bugs):

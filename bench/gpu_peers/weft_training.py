@@ -7,7 +7,6 @@ from bench.data import Data
 from bench.gpu_peers import Settings
 from bench.peers.weft_fit import WeftFit
 from bench.workloads import Unsupported, Workload
-from weft import _core
 
 
 class WeftResident(WeftFit):
@@ -24,10 +23,9 @@ class WeftResident(WeftFit):
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs):
-            order = _core.shuffled(self.runner.rows, 0, self.epochs)
-            self.epochs += 1
             self.runner.reset()
-            self.runner.run(order, 0, self.runner.steps)
+            self.runner.run(self.runner.shuffled(0, self.epochs), 0, self.runner.steps)
+            self.epochs += 1
 
 
 def check_device(device: str) -> None:

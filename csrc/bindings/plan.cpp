@@ -2,7 +2,9 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
+#include <variant>
 
 #include "bindings/bindings.h"
 #include "core/check.h"
@@ -11,18 +13,81 @@ namespace weft {
 
 namespace {
 
-// A copy of a user's array in a device's memory, for plans that read it in many runs.
+// A copy of a user's array in a device's memory, or of some of its rows, for plans that read it in many runs.
 struct DeviceArray {
-  DeviceArray(const py::array& array, Device& device)
-      : shape(shape_of(array)), dtype(dtype_of(array)), bytes(array.nbytes()), buffer(device, array.nbytes()) {
-    check(array.flags() & py::array::c_style, "the array must be C-contiguous");
-    device.copy_in(buffer.floats(), array.data(), static_cast<size_t>(bytes));
-  }
   Shape shape;
   DType dtype;
   int64_t bytes;
   Buffer buffer;
 };
+
+std::unique_ptr<DeviceArray> copied_to(Device& device, const py::array& array) {
+  check(array.flags() & py::array::c_style, "the array must be C-contiguous");
+  const Shape shape = shape_of(array);
+  const DType dtype = dtype_of(array);
+  const void* const data = array.data();
+  const int64_t bytes = array.nbytes();
+  py::gil_scoped_release release;
+  const auto size = static_cast<size_t>(bytes);
+  std::unique_ptr<DeviceArray> copy(new DeviceArray{shape, dtype, bytes, Buffer(device, size)});
+  device.copy_in(copy->buffer.floats(), data, size);
+  return copy;
+}
+
+// Zeros, as many rows as the user wants and like those of an array.
+std::unique_ptr<DeviceArray> room_on(Device& device, const py::array& array, int64_t rows) {
+  Shape shape = shape_of(array);
+  check(!shape.empty() && rows >= 0, "needs an array with rows, and how many");
+  shape[0] = rows;
+  const DType dtype = dtype_of(array);
+  const int64_t bytes = element_count(shape) * array.itemsize();
+  py::gil_scoped_release release;
+  return std::unique_ptr<DeviceArray>(new DeviceArray{shape, dtype, bytes, Buffer(device, static_cast<size_t>(bytes))});
+}
+
+const int32_t* rows_of(const py::array& order) {
+  check(order.dtype().kind() == 'i' && order.dtype().itemsize() == 4 && order.ndim() == 1 &&
+            (order.flags() & py::array::c_style),
+        "order must be a contiguous int32 vector");
+  return static_cast<const int32_t*>(order.data());
+}
+
+// The first rows become those of an array that order[begin, end) names, or [begin, end) of its own.
+void gather(DeviceArray& held, const py::array& array, const std::optional<py::array>& order, int64_t begin,
+            int64_t end) {
+  const Shape shape = shape_of(array);
+  check(array.flags() & py::array::c_style, "the array must be C-contiguous");
+  check(!shape.empty() && shape.size() == held.shape.size() && dtype_of(array) == held.dtype &&
+            std::equal(shape.begin() + 1, shape.end(), held.shape.begin() + 1),
+        "the array must have rows like ", held.shape, " and their type, got shape ", shape);
+  const int32_t* const rows = order ? rows_of(*order) : nullptr;
+  const int64_t available = order ? order->shape(0) : shape[0];
+  check(0 <= begin && begin <= end && end <= available, "there are no rows ", begin, " to ", end, " of ", available);
+  check(end - begin <= held.shape[0], "there is room for ", held.shape[0], " rows, not for ", end - begin);
+  const char* const from = static_cast<const char*>(array.data());
+  const size_t row_bytes = shape[0] > 0 ? static_cast<size_t>(array.nbytes() / shape[0]) : 0;
+
+  py::gil_scoped_release release;
+  for (int64_t i = begin; rows && i < end; ++i) {
+    check(rows[i] >= 0 && rows[i] < shape[0], "order names row ", rows[i], " of ", shape[0]);
+  }
+  const auto fill = [&](char* piece, size_t first, size_t bytes) {
+    if (!rows) {
+      std::memcpy(piece, from + static_cast<size_t>(begin) * row_bytes + first, bytes);
+      return;
+    }
+    // A piece may begin and end within a row.
+    const char* const piece_end = piece + bytes;
+    const int32_t* row = rows + begin + first / row_bytes;
+    for (size_t skip = first % row_bytes; piece < piece_end; skip = 0, ++row) {
+      const size_t size = std::min(row_bytes - skip, static_cast<size_t>(piece_end - piece));
+      std::memcpy(piece, from + static_cast<size_t>(*row) * row_bytes + skip, size);
+      piece += size;
+    }
+  };
+  const size_t bytes = static_cast<size_t>(end - begin) * row_bytes;
+  if (bytes > 0) held.buffer.device().copy_in_pieces(held.buffer.floats(), bytes, fill);
+}
 
 // An input as it was given: an array of the host's or one of the device's.
 struct Input {
@@ -50,15 +115,18 @@ int64_t check_rows(const char* what, size_t i, const Value& value, const Shape& 
   return rank == 0 ? 1 : shape[0];
 }
 
+// Which rows make up an epoch, as Python says it; none: all, in their own order.
+using OrderArgument = std::optional<std::variant<py::array, Shuffle>>;
+
 // A request and the arrays it points into: the sequences they came in may change while the plan runs.
 struct HeldRequest {
   Plan::Request request;
   std::vector<py::object> arrays;
 };
 
-HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
+HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs, const OrderArgument& order,
                        int64_t start, int64_t steps, const py::sequence& outputs) {
-  HeldRequest held{{&state, {}, {}, nullptr, start, steps, nullptr, nullptr}, {}};
+  HeldRequest held{{&state, {}, {}, {}, start, steps, nullptr, nullptr}, {}};
   Plan::Request& request = held.request;
   check(inputs.size() == plan.input_values().size(), "the plan takes ", plan.input_values().size(), " inputs, got ",
         inputs.size());
@@ -70,12 +138,10 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
         start);
   const auto is_batch = [&](const Value& value) { return !value.shape.empty() && value.shape[0] == plan.batch(); };
   const int64_t end = start + steps * plan.batch();
-  if (order) {
-    check(order->dtype().kind() == 'i' && order->dtype().itemsize() == 4 && order->ndim() == 1 &&
-              (order->flags() & py::array::c_style),
-          "order must be a contiguous int32 vector");
-    check(end <= order->shape(0), "the steps need ", end, " rows, order has ", order->shape(0));
-    request.order = static_cast<const int32_t*>(order->data());
+  const auto* const named = order ? std::get_if<py::array>(&*order) : nullptr;
+  if (named) {
+    request.order.rows = rows_of(*named);
+    check(end <= named->shape(0), "the steps need ", end, " rows, order has ", named->shape(0));
   }
   int64_t rows_available = -1;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -101,11 +167,15 @@ HeldRequest request_of(Plan& plan, StepState& state, const py::sequence& inputs,
     request.inputs.push_back({static_cast<char*>(whole.data) + skip, whole.dtype, bytes, skip, whole.on_device});
     held.arrays.push_back(given);
   }
-  if (order && rows_available >= 0) {
+  if (named && rows_available >= 0) {
     for (int64_t i = start; i < end; ++i) {
-      check(request.order[i] >= 0 && request.order[i] < rows_available, "order names row ", request.order[i], " of ",
-            rows_available);
+      const int32_t row = request.order.rows[i];
+      check(row >= 0 && row < rows_available, "order names row ", row, " of ", rows_available);
     }
+  } else if (order && !named) {
+    check(rows_available >= 0, "there are no inputs whose rows could be shuffled");
+    check(end <= rows_available, "the steps need ", end, " rows, the inputs have ", rows_available);
+    request.order.drawn = draw_permutation(rows_available, std::get<Shuffle>(*order));
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     auto array = outputs[i].cast<py::array>();
@@ -141,8 +211,8 @@ bool signals_pending() {
   return PyErr_CheckSignals() != 0;
 }
 
-int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
-            int64_t start, int64_t steps, const py::sequence& outputs,
+int64_t run(Plan& plan, StepState& state, const py::sequence& inputs, const OrderArgument& order, int64_t start,
+            int64_t steps, const py::sequence& outputs,
             const std::optional<py::array_t<float, py::array::c_style>>& learning_rates) {
   HeldRequest held = request_of(plan, state, inputs, order, start, steps, outputs);
   if (learning_rates) {
@@ -215,11 +285,20 @@ void bind_plan(py::module_& m) {
       .def_property_readonly("aborted", [](const StepState& state) { return state.abort_step != 0; })
       .def("reset_sums", [](StepState& state) { std::fill(std::begin(state.sums), std::end(state.sums), 0.0); });
 
+  py::class_<Shuffle>(m, "Shuffle")
+      .def(py::init([](uint64_t seed, uint64_t epoch) { return Shuffle{seed, epoch}; }), py::arg("seed"),
+           py::arg("epoch"))
+      .def_readonly("seed", &Shuffle::seed)
+      .def_readonly("epoch", &Shuffle::epoch);
+
   py::class_<DeviceArray>(m, "DeviceArray")
-      .def(py::init([](const py::array& array, const Plan& plan) {
-             return std::make_unique<DeviceArray>(array, plan.device());
-           }),
+      .def(py::init([](const py::array& array, const Plan& plan) { return copied_to(plan.device(), array); }),
            py::arg("array"), py::arg("plan"))
+      .def_static(
+          "room",
+          [](const py::array& array, int64_t rows, const Plan& plan) { return room_on(plan.device(), array, rows); },
+          py::arg("array"), py::arg("rows"), py::arg("plan"))
+      .def("gather", &gather, py::arg("array"), py::arg("order"), py::arg("begin"), py::arg("end"))
       .def_property_readonly("shape", [](const DeviceArray& a) { return py::tuple(py::cast(a.shape)); });
 
   py::class_<Plan>(m, "Plan")
@@ -231,8 +310,7 @@ void bind_plan(py::module_& m) {
            py::arg("outputs") = py::tuple(), py::arg("learning_rates") = py::none())
       .def(
           "find_nonfinite",
-          [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
-             int64_t start) {
+          [](Plan& plan, StepState& state, const py::sequence& inputs, const OrderArgument& order, int64_t start) {
             check(plan.output_values().empty(), "find_nonfinite is for plans without outputs");
             const HeldRequest held = request_of(plan, state, inputs, order, start, 1, py::tuple());
             py::gil_scoped_release release;  // whoever runs the plan may be waiting for the GIL
@@ -241,8 +319,7 @@ void bind_plan(py::module_& m) {
           py::arg("state"), py::arg("inputs"), py::arg("order"), py::arg("start"))
       .def(
           "profile",
-          [](Plan& plan, StepState& state, const py::sequence& inputs, const std::optional<py::array>& order,
-             int repeats) {
+          [](Plan& plan, StepState& state, const py::sequence& inputs, const OrderArgument& order, int repeats) {
             check(plan.output_values().empty(), "profile is for plans without outputs");
             const HeldRequest held = request_of(plan, state, inputs, order, 0, 1, py::tuple());
             py::gil_scoped_release release;

@@ -4,7 +4,6 @@
 
 #include "bindings/bindings.h"
 #include "core/check.h"
-#include "core/shuffle.h"
 #include "cpu/cpu_device.h"
 #include "cpu/isa.h"
 #include "cpu/measure.h"
@@ -62,9 +61,9 @@ void bind_system(py::module_& m) {
   m.def(
       "shuffled",
       [](int64_t n, uint64_t seed, uint64_t epoch) {
-        check(n >= 0 && n < (int64_t{1} << 31), "n must be from 0 to 2^31 - 1, got ", n);
+        const Permutation permutation = draw_permutation(n, {seed, epoch});
         py::array_t<int32_t> order(n);
-        shuffle(order.mutable_data(), n, seed, epoch);
+        cpu_device().run_alone(step_of(cpu_device().kernels().shuffle, {order.mutable_data(), 0, n, permutation}, 1));
         return order;
       },
       py::arg("n"), py::arg("seed"), py::arg("epoch"));

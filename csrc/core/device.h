@@ -102,6 +102,9 @@ class OutOfMemory : public std::bad_alloc {
   std::string text_;
 };
 
+// Writes bytes [begin, begin + bytes) of what is to be copied to `piece`.
+using Fill = std::function<void(char* piece, size_t begin, size_t bytes)>;
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -110,6 +113,9 @@ class Device {
   virtual void release(void* memory) = 0;
   virtual void copy_in(void* to, const void* from_host, size_t bytes) = 0;
   virtual void copy_out(void* to_host, const void* from, size_t bytes) = 0;
+  // As copy_in, of what `fill` gives piece by piece. A program may run meanwhile, if it does not use `to`. A device
+  // with memory of its own has its own way.
+  virtual void copy_in_pieces(void* to, size_t bytes, const Fill& fill) { fill(static_cast<char*>(to), 0, bytes); }
   virtual const KernelTable& kernels() const = 0;
   virtual int threads() const = 0;  // how many tiles can run at a time
   virtual bool uses_host_memory() const = 0;

@@ -45,7 +45,7 @@ void conv2d_forward(const Conv2dForwardArgs& args) {
   const ConvShape& s = args.shape;
   const int64_t windows = (s.oh / args.pool.h) * (s.ow / args.pool.w), size = args.pool.h * args.pool.w;
   const int64_t pixels = s.n * windows * size, k = s.kh * s.kw * s.c;
-  const Patches<true> x = {s, args.x, args.x_stride, pixels, args.pool};
+  const Patches<true> x = patches<true>(s, args.x, args.x_stride, args.pool);
   const Panels<false> w = {args.w, k, s.f};
   launch_gemm(pixels, s.f, k, x, w, Conv2dForwardEpilogue{static_cast<int>(size), args, windows});
 }

@@ -25,34 +25,37 @@ void conv2d_flip_kernel(const Conv2dFlipKernelArgs& args) {
 
 // (input pixels, kh*kw*f): what reaches an input pixel.
 struct Contributions {
-  static constexpr bool kAlongReduced = true;
+  static constexpr bool kAlongReduced = true, kCopied = false;
   OutputGrad dy;
+  WindowedPixels order;
+  Taps taps;
+  Divisor stride_y, stride_x;
 
-  __device__ __forceinline__ float4 load4(int64_t pixel, int64_t first) const {
+  __device__ __forceinline__ float4 load4(int pixel, int first) const {
     const ConvShape& s = dy.s;
-    if (pixel >= s.n * s.h * s.w) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    const Pixel in = pixel_at(pixel, static_cast<int>(s.h), static_cast<int>(s.w));
-    const int i = static_cast<int>(first), f = static_cast<int>(s.f);
-    if (f % 4 == 0) return from_tap(in, i / f, i % f);
-    return make_float4(from_tap(in, i / f, i % f).x, from_tap(in, (i + 1) / f, (i + 1) % f).x,
-                       from_tap(in, (i + 2) / f, (i + 2) % f).x, from_tap(in, (i + 3) / f, (i + 3) % f).x);
+    if (pixel >= static_cast<int>(s.n * s.h * s.w)) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const Pixel in = order.at(pixel);
+    if (static_cast<int>(s.f) % 4 == 0) return from_tap(in, taps.at(first));
+    return make_float4(from_tap(in, taps.at(first)).x, from_tap(in, taps.at(first + 1)).x,
+                       from_tap(in, taps.at(first + 2)).x, from_tap(in, taps.at(first + 3)).x);
   }
 
  private:
-  __device__ __forceinline__ float4 from_tap(const Pixel& in, int tap, int filter) const {
+  __device__ __forceinline__ float4 from_tap(const Pixel& in, const Tap& tap) const {
     const ConvShape& s = dy.s;
-    const int kw = static_cast<int>(s.kw);
-    const int64_t y = in.y + s.top - tap / kw * s.dilation_y, x = in.x + s.left - tap % kw * s.dilation_x;
-    const int64_t oy = y / s.stride_y, ox = x / s.stride_x;
-    const bool exists =
-        tap < s.kh * s.kw && y >= 0 && x >= 0 && oy * s.stride_y == y && ox * s.stride_x == x && oy < s.oh && ox < s.ow;
+    const int y = in.y + static_cast<int>(s.top) - tap.y * static_cast<int>(s.dilation_y);
+    const int x = in.x + static_cast<int>(s.left) - tap.x * static_cast<int>(s.dilation_x);
+    const uint32_t oy = stride_y.quotient(static_cast<uint32_t>(y)), ox = stride_x.quotient(static_cast<uint32_t>(x));
+    const bool exists = tap.y < taps.height && y >= 0 && x >= 0 && oy * stride_y.divisor == static_cast<uint32_t>(y) &&
+                        ox * stride_x.divisor == static_cast<uint32_t>(x) && oy < static_cast<uint32_t>(s.oh) &&
+                        ox < static_cast<uint32_t>(s.ow);
     if (!exists) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return dy.at({in.image, static_cast<int>(oy), static_cast<int>(ox)}, filter);
+    return dy.at({in.image, static_cast<int>(oy), static_cast<int>(ox)}, tap.channel);
   }
 };
 
 struct Conv2dGradInputEpilogue {
-  int rows_per_item = 1;
+  static constexpr int rows_per_item = 1;
   Conv2dGradInputArgs args;
 
   __device__ void store4(int64_t pixel, int64_t first, const float* c, int) const {
@@ -73,9 +76,10 @@ struct Conv2dGradInputEpilogue {
 
 void conv2d_grad_input(const Conv2dGradInputArgs& args) {
   const ConvShape& s = args.shape;
-  const Contributions dy = {{s, args.pool, args.dy, args.argmax, args.dy_stride, args.argmax_stride}};
+  const Contributions dy = {output_grad(s, args.pool, args.dy, args.dy_stride, args.argmax, args.argmax_stride),
+                            single_pixels(s.h, s.w), taps_of(s, s.f), divisor_of(s.stride_y), divisor_of(s.stride_x)};
   const int64_t k = s.kh * s.kw * s.f;
-  launch_gemm(s.n * s.h * s.w, s.c, k, dy, Panels<false>{args.flipped, k, s.c}, Conv2dGradInputEpilogue{1, args});
+  launch_gemm(s.n * s.h * s.w, s.c, k, dy, Panels<false>{args.flipped, k, s.c}, Conv2dGradInputEpilogue{args});
 }
 
 }  // namespace

@@ -9,17 +9,16 @@ namespace {
 
 // Lines are output pixels.
 struct GradLines {
-  static constexpr bool kAlongReduced = false;
+  static constexpr bool kAlongReduced = false, kCopied = false;
   OutputGrad dy;
+  WindowedPixels order;
 
-  __device__ __forceinline__ float4 load4(int64_t pixel, int64_t first) const {
-    return dy.at(pixel_at(pixel, static_cast<int>(dy.s.oh), static_cast<int>(dy.s.ow)), static_cast<int>(first));
-  }
+  __device__ __forceinline__ float4 load4(int pixel, int first) const { return dy.at(order.at(pixel), first); }
 };
 
 // The gradient of run blockIdx.z of the images.
 struct PartialEpilogue {
-  int rows_per_item = 1;
+  static constexpr int rows_per_item = 1;
   float* partials;  // (groups, panels), stride partials_stride
   int64_t partials_stride, k;
 
@@ -33,20 +32,21 @@ template <class Epilogue>
 void multiply(const Conv2dGradKernelArgs& args, int64_t groups, const Epilogue& epilogue) {
   const ConvShape& s = args.shape;
   const int64_t image_pixels = s.oh * s.ow, pixels = s.n * image_pixels;
-  const Patches<false> x = {s, args.x, args.x_stride, pixels, {1, 1}};
-  const GradLines dy = {{s, args.pool, args.dy, args.argmax, args.dy_stride, args.argmax_stride}};
+  const Patches<false> x = patches<false>(s, args.x, args.x_stride, {1, 1});
+  const GradLines dy = {output_grad(s, args.pool, args.dy, args.dy_stride, args.argmax, args.argmax_stride),
+                        single_pixels(s.oh, s.ow)};
   launch_gemm(GemmArgs<Patches<false>, GradLines, Epilogue>{s.kh * s.kw * s.c, s.f, pixels, image_pixels, groups, x, dy,
                                                             epilogue});
 }
 
 void conv2d_grad_kernel(const Conv2dGradKernelArgs& args) {
   const ConvShape& s = args.shape;
-  multiply(args, 1, KernelGradEpilogue{1, args.grad, args.w, s.kh * s.kw * s.c, args.update});
+  multiply(args, 1, KernelGradEpilogue{args.grad, args.w, s.kh * s.kw * s.c, args.update});
 }
 
 void conv2d_grad_kernel_partials(const Conv2dGradKernelPartialsArgs& args) {
   const ConvShape& s = args.gradient.shape;
-  multiply(args.gradient, args.groups, PartialEpilogue{1, args.partials, args.partials_stride, s.kh * s.kw * s.c});
+  multiply(args.gradient, args.groups, PartialEpilogue{args.partials, args.partials_stride, s.kh * s.kw * s.c});
 }
 
 }  // namespace

@@ -28,8 +28,20 @@ LaunchContext& launch_context() {
 
 // Older ones cannot read compressed kernels, nor load a kernel while a stream is captured.
 static constexpr int kOldestDriver = 12040;
-// Of the GPU: the tensor cores' TF32 and bfloat16 begin with it.
-static constexpr int kOldestCapability = 8;
+// Compute capabilities, 75 for 7.5: the oldest that nvcc 13 compiles for, and the first with tensor cores for TF32 and
+// bfloat16.
+static constexpr int kOldestCapability = 75, kTensorCapability = 80;
+
+struct Nothing {};
+static __device__ void do_nothing(const Nothing&) {}
+
+// Whether this build has kernels for the GPU in use, or PTX that its driver can compile.
+static bool has_kernels() {
+  cudaFuncAttributes attributes = {};
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, entry<Nothing, do_nothing, 1>);
+  cudaGetLastError();  // what was found out is no error of a later call
+  return error == cudaSuccess;
+}
 
 int device_count(std::string& reason) {
   int driver = 0, runtime = 0, count = 0;
@@ -66,15 +78,26 @@ CudaDevice::CudaDevice(int index) : index_(index), name_("cuda:" + std::to_strin
   }
   cudaDeviceProp properties;
   WEFT_CUDA(cudaGetDeviceProperties(&properties, index));
-  if (properties.major < kOldestCapability) {
-    throw std::runtime_error(description(index) + " is too old: weft needs compute capability " +
-                             std::to_string(kOldestCapability) + ".0");
+  const int capability = 10 * properties.major + properties.minor;
+  if (capability < kOldestCapability) {
+    throw std::runtime_error(description(index) + " is too old: weft needs compute capability 7.5");
   }
+  has_tensor_cores_ = capability >= kTensorCapability;
+  set_matmul_precision(precision_);
   WEFT_CUDA(cudaSetDevice(index_));
+  if (!has_kernels()) {
+    throw std::runtime_error("weft was built for other GPUs than " + description(index) +
+                             ": install it anew from its source on this machine, or with WEFT_CUDA_RELEASE=ON");
+  }
   WEFT_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  staging_ = std::make_unique<Staging>();
 }
 
 CudaDevice::~CudaDevice() { cudaStreamDestroy(stream_); }
+
+void CudaDevice::set_matmul_precision(MatmulPrecision precision) {
+  precision_ = has_tensor_cores_ ? precision : MatmulPrecision::kFloat32;
+}
 
 void CudaDevice::use() const {
   WEFT_CUDA(cudaSetDevice(index_));
@@ -100,6 +123,7 @@ void* CudaDevice::allocate(size_t bytes) {
   }
   WEFT_CUDA(error);
   WEFT_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
+  WEFT_CUDA(cudaStreamSynchronize(stream_));  // copies through the staging do not wait for this stream
   return memory;
 }
 
@@ -108,10 +132,17 @@ void CudaDevice::release(void* memory) {
   cudaFree(memory);  // waits for kernels that still use it; at exit the driver may be gone already
 }
 
+// Whoever has the lock has the stream, and nobody captures it. Runs are synchronous, so kernels are on their way only
+// where one is being polled; a copy that does not go through their stream lets them end first.
+
 void CudaDevice::copy_in(void* to, const void* from_host, size_t bytes) {
   if (bytes == 0) return;
   std::lock_guard lock(mutex_);
   use();
+  if (bytes >= Staging::kSmall) {
+    WEFT_CUDA(cudaStreamSynchronize(stream_));
+    if (staging_->copy_in(to, from_host, bytes)) return;
+  }
   WEFT_CUDA(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, stream_));
   WEFT_CUDA(cudaStreamSynchronize(stream_));
 }
@@ -120,8 +151,19 @@ void CudaDevice::copy_out(void* to_host, const void* from, size_t bytes) {
   if (bytes == 0) return;
   std::lock_guard lock(mutex_);
   use();
+  if (bytes >= Staging::kSmall) {
+    WEFT_CUDA(cudaStreamSynchronize(stream_));
+    if (staging_->copy_out(to_host, from, bytes)) return;
+  }
   WEFT_CUDA(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, stream_));
   WEFT_CUDA(cudaStreamSynchronize(stream_));
+}
+
+void CudaDevice::copy_in_pieces(void* to, size_t bytes, const Fill& fill) {
+  if (bytes == 0) return;
+  // Without the lock, which a run in another thread holds: its kernels do not use this memory.
+  WEFT_CUDA(cudaSetDevice(index_));
+  staging_->copy_in_pieces(to, bytes, fill);
 }
 
 const KernelTable& CudaDevice::kernels() const { return kernel_table(); }

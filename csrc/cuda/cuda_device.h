@@ -3,10 +3,12 @@
 
 #include <cuda_runtime.h>
 
+#include <memory>
 #include <mutex>
 #include <string>
 
 #include "core/device.h"
+#include "cuda/staging.h"
 
 namespace weft::cuda {
 
@@ -21,11 +23,12 @@ class CudaDevice final : public Device {
   void release(void* memory) override;
   void copy_in(void* to, const void* from_host, size_t bytes) override;
   void copy_out(void* to_host, const void* from, size_t bytes) override;
+  void copy_in_pieces(void* to, size_t bytes, const Fill& fill) override;
   const KernelTable& kernels() const override;
   int threads() const override { return 1; }
   bool uses_host_memory() const override { return false; }
   void run(const Program& program) override;
-  void set_matmul_precision(MatmulPrecision precision) override { precision_ = precision; }
+  void set_matmul_precision(MatmulPrecision precision) override;
   void run_alone(const Step& step) override;
 
  private:
@@ -35,6 +38,8 @@ class CudaDevice final : public Device {
   int index_;
   std::string name_;
   cudaStream_t stream_ = nullptr;
+  std::unique_ptr<Staging> staging_;
+  bool has_tensor_cores_ = false;                       // for TF32 and bfloat16; without them products are float32
   MatmulPrecision precision_ = MatmulPrecision::kTf32;  // as TensorFlow and JAX have it
 };
 

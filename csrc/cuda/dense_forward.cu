@@ -7,7 +7,7 @@ namespace weft::cuda {
 namespace {
 
 struct DenseForwardEpilogue {
-  int rows_per_item = 1;
+  static constexpr int rows_per_item = 1;
   const float* bias;  // (round_up(n, 16)), or null
   float* y;           // (m, n), stride y_stride
   int64_t n, y_stride;
@@ -26,7 +26,7 @@ void dense_forward(const DenseForwardArgs& args) {
   const Lines<true> x = {args.x, args.m, args.k, args.x_stride};
   const Panels<false> w = {args.w, args.k, args.n};
   launch_gemm(args.m, args.n, args.k, x, w,
-              DenseForwardEpilogue{1, args.bias, args.y, args.n, args.y_stride, args.act, args.dropout});
+              DenseForwardEpilogue{args.bias, args.y, args.n, args.y_stride, args.act, args.dropout});
 }
 
 }  // namespace

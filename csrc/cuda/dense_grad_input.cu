@@ -7,7 +7,7 @@ namespace weft::cuda {
 namespace {
 
 struct DenseGradInputEpilogue {
-  int rows_per_item = 1;
+  static constexpr int rows_per_item = 1;
   const float* saved;  // (m, k), stride dx_stride, or null
   float* dx;           // (m, k), stride dx_stride
   int64_t k, dx_stride;
@@ -26,7 +26,7 @@ void dense_grad_input(const DenseGradInputArgs& args) {
   const Lines<true> dy = {args.dy, args.m, args.n, args.dy_stride};
   const Panels<true> w = {args.w, args.k, args.n};
   launch_gemm(args.m, args.k, args.n, dy, w,
-              DenseGradInputEpilogue{1, args.saved, args.dx, args.k, args.dx_stride, args.act, args.dropout});
+              DenseGradInputEpilogue{args.saved, args.dx, args.k, args.dx_stride, args.act, args.dropout});
 }
 
 }  // namespace

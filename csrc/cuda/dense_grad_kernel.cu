@@ -9,7 +9,7 @@ namespace {
 void dense_grad_kernel(const DenseGradKernelArgs& args) {
   const Lines<false> x = {args.x, args.m, args.k, args.x_stride};
   const Lines<false> dy = {args.dy, args.m, args.n, args.dy_stride};
-  launch_gemm(args.k, args.n, args.m, x, dy, KernelGradEpilogue{1, args.grad, args.w, args.k, args.update});
+  launch_gemm(args.k, args.n, args.m, x, dy, KernelGradEpilogue{args.grad, args.w, args.k, args.update});
 }
 
 }  // namespace

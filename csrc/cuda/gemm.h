@@ -2,13 +2,18 @@
 // C, is said by the caller with three structs; a dense layer, a convolution and their gradients differ in nothing else.
 //
 // An operand stands in memory with groups of four elements side by side, either along the reduced axis k or along its
-// free one (m of A, n of B):
-//   static constexpr bool kAlongReduced;
-//   __device__ float4 load4(int64_t outer, int64_t inner) const;
-// gives elements [inner, inner + 4) of line `outer`, 0 where there are none; inner, a multiple of 4, runs along k
-// if kAlongReduced, else along the free axis.
+// free one (m of A, n of B), in lines:
+//   static constexpr bool kAlongReduced, kCopied;
+// One whose elements stand in memory is kCopied and has
+//   Cursor cursor(int line, int place) const;              where a thread begins, at its first quad,
+//   template <int step_k> void advance(Cursor&) const;     and how that place moves on from step to step
+//   bool has_whole_quads() const;                          whether a quad is always four neighbours in memory
+//   template <bool whole> void copy4(float* to, const QuadPlace&, const Cursor&) const;
+// the last of which copies elements [place, place + 4) of a line to shared memory with copy_async_*, 0 where there are
+// none; place, a multiple of 4, runs along k if kAlongReduced, else along the free axis. Another one has
+//   float4 load4(int line, int place) const;
 //
-// An epilogue takes `rows_per_item` rows of C at a time (1, or the pixels of a pooling window):
+// An epilogue takes `rows_per_item` rows of C at a time (a constant 1, or a member, the pixels of a pooling window):
 //   __device__ void store4(int64_t item, int64_t column, const float* c, int c_stride) const;
 // c points at element (first row of the item, column) of C in shared memory; rows are c_stride apart.
 //
@@ -17,7 +22,11 @@
 // of its own, which the epilogue tells apart by blockIdx.z. Then no operand may be along the reduced axis.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/types.h"
+#include "cuda/gemm_operands.h"
 #include "cuda/gemm_share.h"
 #include "cuda/launch.h"
 
@@ -33,75 +42,34 @@ struct GemmArgs {
 };
 
 // A block computes kM x kN elements of C; `Share` says what a thread computes of them, and how.
-template <class Share>
+template <class Share, class A, class B>
 struct GemmTile {
   using ThreadShare = Share;
   static constexpr int kM = Share::kM, kN = Share::kN, kThreads = Share::kThreads;
+  static constexpr int kStepK = Share::kStepK, kStages = Share::kStages;
 
-  // Operands twice: one pair is computed on while the next is on its way.
+  template <class Operand, int free>
+  using Part = OperandPart<Operand::kAlongReduced, free, kStepK,
+                           Operand::kAlongReduced ? Share::kPaddingAlongK : Share::kPadding>;
+  using PartA = Part<A, kM>;
+  using PartB = Part<B, kN>;
+  // One step is computed on while others are on their way.
   struct Operands {
-    float a[2][kStepK][kM + kRowPadding];
-    float b[2][kStepK][kN + kRowPadding];
+    PartA a[kStages];
+    PartB b[kStages];
   };
-  static constexpr int kCStride = kN + 4;
+  // C comes to the epilogue in so many columns at a time.
+  static constexpr int kColumns = kN < 64 ? kN : 64, kCStride = kColumns + 4;
   union Shared {
     Operands operands;
     float c[kM * kCStride];
   };
 };
 
-// One operand's kK x free elements of a step, in the registers of a tile's threads: quads of four.
-template <class Tile, class Operand, int free>
-struct OperandQuads {
-  static constexpr int kQuads = kStepK * free / 4;
-  static constexpr int kEach = (kQuads + Tile::kThreads - 1) / Tile::kThreads;
-  float4 quads[kEach];
-
-  // Where quad q stands in the tile: neighbouring threads take neighbouring memory.
-  static __device__ __forceinline__ int outer_of(int q) { return q / ((Operand::kAlongReduced ? kStepK : free) / 4); }
-  static __device__ __forceinline__ int inner_of(int q) {
-    return q % ((Operand::kAlongReduced ? kStepK : free) / 4) * 4;
-  }
-
-  // From memory: the tile begins at line first_free of the operand and is `lines` long there.
-  __device__ __forceinline__ void load(const Operand& operand, int64_t first_free, int lines, int64_t first_k,
-                                       int64_t end_k) {
-#pragma unroll
-    for (int i = 0; i < kEach; i++) {
-      const int q = threadIdx.x + i * Tile::kThreads;
-      const int outer = outer_of(q), inner = inner_of(q), line = Operand::kAlongReduced ? outer : inner;
-      quads[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-      if (q >= kQuads || line >= lines || (!Operand::kAlongReduced && first_k + outer >= end_k)) continue;
-      quads[i] = Operand::kAlongReduced ? operand.load4(first_free + outer, first_k + inner)
-                                        : operand.load4(first_k + outer, first_free + inner);
-    }
-  }
-  // To shared memory, [k][free].
-  __device__ __forceinline__ void store(float (*to)[free + kRowPadding]) const {
-    using Share = typename Tile::ThreadShare;
-#pragma unroll
-    for (int i = 0; i < kEach; i++) {
-      const int q = threadIdx.x + i * Tile::kThreads, outer = outer_of(q), inner = inner_of(q);
-      if (q >= kQuads) continue;
-      if constexpr (Operand::kAlongReduced) {
-        const int line = swizzled(inner, outer);
-        to[inner][line] = Share::prepared(quads[i].x);
-        to[inner + 1][line] = Share::prepared(quads[i].y);
-        to[inner + 2][line] = Share::prepared(quads[i].z);
-        to[inner + 3][line] = Share::prepared(quads[i].w);
-      } else {
-        *reinterpret_cast<float4*>(&to[outer][swizzled(outer, inner)]) =
-            make_float4(Share::prepared(quads[i].x), Share::prepared(quads[i].y), Share::prepared(quads[i].z),
-                        Share::prepared(quads[i].w));
-      }
-    }
-  }
-};
-
 // Rows of C that a tile covers: whole items.
-template <class Tile>
+template <class Share>
 __host__ __device__ constexpr int rows_of_tile(int rows_per_item) {
-  return Tile::kM / rows_per_item * rows_per_item;
+  return Share::kM / rows_per_item * rows_per_item;
 }
 
 // Run `i` of `count` of n units, the longer ones first.
@@ -114,75 +82,123 @@ __device__ __forceinline__ Run split_of(int64_t n, int64_t count, int64_t i) {
   return {begin, begin + length + (i < longer)};
 }
 
-template <class Tile, class Args>
-__device__ void gemm_body(const Args& args) {
-  using A = decltype(args.a);
-  using B = decltype(args.b);
-  typename Tile::Shared& s = shared<typename Tile::Shared>();
-  const int rows_per_item = args.epilogue.rows_per_item;
-  const int rows = rows_of_tile<Tile>(rows_per_item);
-  const int64_t first_row = int64_t{blockIdx.x} * rows, first_column = int64_t{blockIdx.y} * Tile::kN;
-  const Run run = split_of(args.k / args.k_unit, args.splits, blockIdx.z);
-  const int64_t end_k = run.end * args.k_unit;
-
-  typename Tile::ThreadShare share;
-  OperandQuads<Tile, A, Tile::kM> a;
-  OperandQuads<Tile, B, Tile::kN> b;
-  a.load(args.a, first_row, rows, run.begin * args.k_unit, end_k);
-  b.load(args.b, first_column, Tile::kN, run.begin * args.k_unit, end_k);
-  int buffer = 0;
-  for (int64_t k = run.begin * args.k_unit; k < end_k; k += kStepK) {
-    a.store(s.operands.a[buffer]);
-    b.store(s.operands.b[buffer]);
-    // One barrier a step is enough: what is overwritten in the next step was read before this one.
-    __syncthreads();
-    if (k + kStepK < end_k) {
-      a.load(args.a, first_row, rows, k + kStepK, end_k);
-      b.load(args.b, first_column, Tile::kN, k + kStepK, end_k);
-    }
-    share.multiply_step(s.operands.a[buffer], s.operands.b[buffer]);
-    buffer ^= 1;
-  }
-  __syncthreads();  // C takes the operands' place
-
-  share.write(s.c, Tile::kCStride);
-  __syncthreads();
-  // Columns up to the next whole panel are the epilogue's, too.
-  const int items = rows / rows_per_item;
-  for (int q = threadIdx.x; q < items * (Tile::kN / 4); q += Tile::kThreads) {
-    const int item = q / (Tile::kN / 4), at = q % (Tile::kN / 4) * 4;
-    if (first_row + (item + 1) * rows_per_item > args.m || first_column + at >= round_up(args.n, kPanel)) continue;
-    args.epilogue.store4(first_row / rows_per_item + item, first_column + at,
-                         s.c + item * rows_per_item * Tile::kCStride + at, Tile::kCStride);
+// C += A B of `count` of k, at most a step.
+template <class Tile>
+__device__ __forceinline__ void multiply_step(typename Tile::ThreadShare& share, const typename Tile::PartA& a,
+                                              const typename Tile::PartB& b, int count) {
+  constexpr int kSliceK = Tile::ThreadShare::kSliceK;
+  if (count >= Tile::kStepK) {
+#pragma unroll Tile::ThreadShare::kUnrolled
+    for (int k = 0; k < Tile::kStepK; k += kSliceK) share.multiply(a, b, k);
+  } else {
+#pragma unroll 1
+    for (int k = 0; k < count; k += kSliceK) share.multiply(a, b, k);
   }
 }
+
+template <class Tile, class Args>
+__device__ void gemm_body(const Args& args) {
+  constexpr int kStages = Tile::kStages;
+  typename Tile::Shared& s = shared<typename Tile::Shared>();
+  const int rows_per_item = args.epilogue.rows_per_item;
+  const int rows = rows_of_tile<typename Tile::ThreadShare>(rows_per_item);
+  const int64_t first_row = int64_t{blockIdx.x} * rows, first_column = int64_t{blockIdx.y} * Tile::kN;
+  const Run run = split_of(args.k / args.k_unit, args.splits, blockIdx.z);
+  const int begin = static_cast<int>(run.begin * args.k_unit), end = static_cast<int>(run.end * args.k_unit);
+  const Section of_a = {static_cast<int>(first_row), begin, end}, of_b = {static_cast<int>(first_column), begin, end};
+
+  typename Tile::ThreadShare share;
+  QuadsOf<Tile, decltype(args.a), typename Tile::PartA> a(args.a, of_a);
+  QuadsOf<Tile, decltype(args.b), typename Tile::PartB> b(args.b, of_b);
+  int slot = 1;
+  // In the first steps operands are only brought, for the steps after them.
+  for (int left = end - begin + (kStages - 1) * Tile::kStepK; left > 0; left -= Tile::kStepK) {
+    const bool multiplies = left <= end - begin;
+    if (multiplies) {
+      copy_async_wait<kStages - 2>();
+      __syncthreads();
+    }
+    // One barrier a step is enough: what is overwritten now was read before it.
+    a.advance(args.a, of_a, s.operands.a, left, slot);
+    b.advance(args.b, of_b, s.operands.b, left, slot);
+    copy_async_commit();
+    if (multiplies) multiply_step<Tile>(share, s.operands.a[slot], s.operands.b[slot], left);
+    slot = later_slot<kStages>(slot, 1);
+  }
+  copy_async_wait<0>();
+
+  const int items = rows / rows_per_item;
+#pragma unroll 1
+  for (int part = 0; part < Tile::kN; part += Tile::kColumns) {
+    // Columns up to the next whole panel are the epilogue's, too.
+    const int64_t columns = round_up(args.n, kPanel) - first_column - part;
+    if (columns <= 0) break;
+    __syncthreads();  // C takes the operands' place, or that of the columns before
+    if (share.column() / Tile::kColumns == part / Tile::kColumns) share.write(s.c, Tile::kCStride, part);
+    __syncthreads();
+    for (int q = threadIdx.x; q < items * (Tile::kColumns / 4); q += Tile::kThreads) {
+      const int item = q / (Tile::kColumns / 4), at = q % (Tile::kColumns / 4) * 4;
+      if (first_row + (item + 1) * rows_per_item > args.m || at >= columns) continue;
+      args.epilogue.store4(first_row / rows_per_item + item, first_column + part + at,
+                           s.c + item * rows_per_item * Tile::kCStride + at, Tile::kCStride);
+    }
+  }
+}
+
+// --- The tile ----------------------------------------------------------------------------------------
+
+// A product with one kind of tile.
+template <class Args>
+struct TileChoice {
+  double clocks;  // an estimate for each k
+  void (*launch)(const Args&);
+};
 
 template <class Tile, class Args>
 void launch_gemm_tile(const Args& args) {
-  const int rows = rows_of_tile<Tile>(args.epilogue.rows_per_item);
+  using Share = typename Tile::ThreadShare;
+  const int rows = rows_of_tile<Share>(args.epilogue.rows_per_item);
   // Rows may be many: only a grid's first axis takes more than 65,535 blocks.
   const dim3 blocks(static_cast<unsigned>(ceil_divide(args.m, rows)),
                     static_cast<unsigned>(ceil_divide(args.n, Tile::kN)), static_cast<unsigned>(args.splits));
-  launch<Args, gemm_body<Tile, Args>, Tile::kThreads>(blocks, args, sizeof(typename Tile::Shared));
+  launch<Args, gemm_body<Tile, Args>, Tile::kThreads, Share::kBlocks>(blocks, args, sizeof(typename Tile::Shared));
 }
 
-// C = A B with the tile that suits the size: large ones read less, small ones give every multiprocessor a part.
-template <template <int m, int n> class Share, class Args>
+// What takes longest on an H200: the L2 cache's deliveries to all multiprocessors (5.5 TB/s), those to the one with the
+// most blocks (64 bytes a clock), or its arithmetic. Large tiles read less, small ones give everyone a part. Other GPUs
+// differ, and the results depend on none of this.
+template <class Share, class Args>
+TileChoice<Args> tile_choice(const Args& args) {
+  using Tile = GemmTile<Share, decltype(args.a), decltype(args.b)>;
+  constexpr double kMultiprocessors = 132, kL2Floats = 780, kFloats = 16;
+  constexpr double kLoads = Share::kM + Share::kN, kMacs = Share::kM * Share::kN;
+  const int rows = rows_of_tile<Share>(args.epilogue.rows_per_item);
+  const auto kept = static_cast<size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  if (rows == 0 || sizeof(typename Tile::Shared) > kept) return {HUGE_VAL, nullptr};
+  const auto blocks = static_cast<double>(ceil_divide(args.m, rows) * ceil_divide(args.n, Share::kN) * args.splits);
+  const double most = std::ceil(blocks / kMultiprocessors);
+  const double clocks =
+      std::max({blocks * kLoads / kL2Floats, most * kLoads / kFloats, most * kMacs / Share::kMacsPerClock});
+  return {clocks, launch_gemm_tile<Tile, Args>};
+}
+
+// C = A B with the tile that suits the size.
+template <template <int m, int n, bool a_along_k, bool b_along_k> class Share, class Args>
 void launch_gemm_of(const Args& args) {
-  constexpr int64_t kMultiprocessors = 132;  // of an H200; more or less of them change the speed only
-  const auto suits = [&](int64_t side) {
-    return ceil_divide(args.m, side) * ceil_divide(args.n, side) * args.splits >= kMultiprocessors;
+  constexpr bool kA = decltype(args.a)::kAlongReduced, kB = decltype(args.b)::kAlongReduced;
+  if constexpr (std::is_member_pointer_v<decltype(&decltype(args.epilogue)::rows_per_item)>) {  // it may be large
+    if (args.epilogue.rows_per_item > 128) return tile_choice<SimtShare<256, 32, kA, kB>>(args).launch(args);
+  }
+  TileChoice<Args> best = tile_choice<Share<128, 128, kA, kB>>(args);
+  const auto consider = [&](const TileChoice<Args>& other) {
+    if (other.clocks < best.clocks) best = other;
   };
-  // An item's rows must fit into a tile.
-  const int rows = args.epilogue.rows_per_item;
-  if (rows > 128)
-    launch_gemm_tile<GemmTile<SimtShare<256, 32>>>(args);
-  else if (rows > 64 || suits(128))
-    launch_gemm_tile<GemmTile<Share<128, 128>>>(args);
-  else if (rows > 32 || suits(64))
-    launch_gemm_tile<GemmTile<Share<64, 64>>>(args);
-  else
-    launch_gemm_tile<GemmTile<Share<32, 32>>>(args);
+  // Where arithmetic is so fast that the cache cannot keep up with smaller ones.
+  if constexpr (Share<128, 128, kA, kB>::kMacsPerClock > 500) consider(tile_choice<Share<128, 256, kA, kB>>(args));
+  consider(tile_choice<Share<128, 32, kA, kB>>(args));
+  consider(tile_choice<Share<64, 64, kA, kB>>(args));
+  consider(tile_choice<Share<32, 32, kA, kB>>(args));
+  best.launch(args);
 }
 
 template <class A, class B, class Epilogue>
@@ -204,43 +220,5 @@ template <class A, class B, class Epilogue>
 void launch_gemm(int64_t m, int64_t n, int64_t k, const A& a, const B& b, const Epilogue& epilogue) {
   launch_gemm(GemmArgs<A, B, Epilogue>{m, n, k, 1, 1, a, b, epilogue});
 }
-
-// --- Operands ----------------------------------------------------------------------------------------
-
-// Elements [inner, inner + 4) of a line whose first `length` elements count; four are readable.
-__device__ __forceinline__ float4 counted_quad(const float* line, int64_t inner, int64_t length) {
-  float4 quad = *reinterpret_cast<const float4*>(line + inner);
-  if (inner + 1 >= length) quad.y = 0.0f;
-  if (inner + 2 >= length) quad.z = 0.0f;
-  if (inner + 3 >= length) quad.w = 0.0f;
-  return quad;
-}
-
-// A matrix in rows: (lines, length), stride `stride`. Its lines are along k (x of a forward pass) or not (x of a kernel
-// gradient, whose k is the rows).
-template <bool along_reduced>
-struct Lines {
-  static constexpr bool kAlongReduced = along_reduced;
-  const float* x;
-  int64_t lines, length, stride;
-
-  __device__ __forceinline__ float4 load4(int64_t outer, int64_t inner) const {
-    if (outer >= lines || inner >= length) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return counted_quad(x + outer * stride, inner, length);
-  }
-};
-
-// A kernel W (k, n) in panels (n/16, k, 16), padding lanes 0: as B (k, n), or transposed as B (n, k).
-template <bool transposed>
-struct Panels {
-  static constexpr bool kAlongReduced = transposed;
-  const float* w;
-  int64_t k, n;
-
-  __device__ __forceinline__ float4 load4(int64_t outer, int64_t column) const {  // outer is a row of W
-    if (outer >= k || column >= n) return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    return *reinterpret_cast<const float4*>(w + column / kPanel * kPanel * k + outer * kPanel + column % kPanel);
-  }
-};
 
 }  // namespace weft::cuda

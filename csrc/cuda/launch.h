@@ -13,14 +13,29 @@
 
 namespace weft::cuda {
 
+// How many grids may run side by side, in branches of a graph: kernels with scratch memory have it once for each.
+constexpr int kBranches = 4;
+
 // Set by the device around everything that it starts.
 struct LaunchContext {
   cudaStream_t stream = nullptr;
   // Given for kernels that change state: they do nothing once a step has been given up.
   const StepState* guard = nullptr;
   MatmulPrecision precision = MatmulPrecision::kTf32;
+  int branch = 0;  // below kBranches
+  // Whether a grid may be set up while the one before it on its stream still runs (programmatic dependent launch), and
+  // whether there is one.
+  bool overlaps = false, follows_grid = false;
 };
 LaunchContext& launch_context();
+
+// Of the GPU in use.
+inline int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  WEFT_CUDA(cudaGetDevice(&device));
+  WEFT_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
+  return value;
+}
 
 // Lets a kernel have that much shared memory, and never less than it was let before: a graph may hold both.
 void allow_shared_memory(const void* kernel, size_t bytes);
@@ -29,24 +44,35 @@ constexpr int kWarp = 32;
 // Threads of a block where nothing asks for another number.
 constexpr int kThreads = 256;
 
-template <class Args, void (*body)(const Args&), int threads>
-__global__ void __launch_bounds__(threads) entry(const __grid_constant__ Args args, const StepState* guard) {
+// Before compute capability 8.0 copies to shared memory pass through registers: as many as they need, for 1 block.
+template <class Args, void (*body)(const Args&), int threads, int min_blocks = 0>
+__global__ void __launch_bounds__(threads, kCompiledFor < 800 && min_blocks > 1 ? 1 : min_blocks)
+    entry(const __grid_constant__ Args args, const StepState* guard) {
+  // Where grids overlap, all that the one before has written is there from here on.
+  wait_for_previous_grid();
+  let_next_grid_start();
   if (guard && guard->abort_step) return;
   body(args);
 }
 
-// Runs body(args) in every thread of `blocks` blocks of `threads`.
-template <class Args, void (*body)(const Args&), int threads = kThreads>
+// Runs body(args) in every thread of `blocks` blocks of `threads`. A multiprocessor gets room for `min_blocks` of them:
+// a thread may have so few registers. 0 leaves it to the compiler.
+template <class Args, void (*body)(const Args&), int threads = kThreads, int min_blocks = 0>
 void launch(dim3 blocks, const Args& args, size_t shared_bytes = 0) {
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
-  const LaunchContext& context = launch_context();
-  auto* const kernel = &entry<Args, body, threads>;
+  LaunchContext& context = launch_context();
+  auto* const kernel = &entry<Args, body, threads, min_blocks>;
   if (shared_bytes > 48 * 1024) allow_shared_memory(reinterpret_cast<const void*>(kernel), shared_bytes);
   cudaLaunchConfig_t config = {};
   config.gridDim = blocks;
   config.blockDim = dim3(threads);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = context.stream;
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  if (context.overlaps && context.follows_grid) config.attrs = &overlap, config.numAttrs = 1;
+  context.follows_grid = true;
   WEFT_CUDA(cudaLaunchKernelEx(&config, kernel, args, context.guard));
 }
 

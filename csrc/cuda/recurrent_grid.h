@@ -104,13 +104,6 @@ inline double recurrent_clocks(const RecurrentGrid& g, int multiprocessors) {
   return static_cast<double>(ceil_divide(static_cast<int64_t>(blocks), multiprocessors)) * (kPhases + longest);
 }
 
-inline int device_attribute(cudaDeviceAttr attribute) {
-  int device = 0, value = 0;
-  WEFT_CUDA(cudaGetDevice(&device));
-  WEFT_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
-  return value;
-}
-
 // The grid that seems fastest among those whose warps have a number of rows with offers_rows(rows).
 inline RecurrentGrid fastest_recurrent_grid(const RecurrentNeeds& needs, bool (*offers_rows)(int)) {
   const int multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount);

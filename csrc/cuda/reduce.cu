@@ -37,9 +37,9 @@ struct Smallest {
   }
 };
 
-// What the blocks of the first grid leave for the second, (splits, results). Grids of a device run one after the other.
+// What the blocks of the first grid leave for the second, (splits, results), for each branch of a graph.
 constexpr int64_t kMaxPartials = 1 << 15;
-__device__ double partial_results[kMaxPartials];
+__device__ double partial_results[kBranches][kMaxPartials];
 
 // A long reduction is split among so many blocks at most. The number is not that of the GPU's multiprocessors, so that
 // all GPUs add in the same order.
@@ -55,6 +55,7 @@ struct ReduceGridArgs {
   bool across;
   int64_t per_split;  // reduced elements
   double divisor;     // of the total: the count for means, else 1
+  int branch;         // whose partial_results
 };
 
 // The sum, or whatever Op makes, of a thread's elements first, first + step, ... below end: float32 in small trees,
@@ -96,15 +97,16 @@ __device__ void reduce_body(const ReduceGridArgs& args) {
   if (exists) {
     const int64_t begin = blockIdx.y * args.per_split, after = begin + args.per_split;
     const int64_t end = after < args.reduced.count ? after : args.reduced.count;
+    const double* partials = partial_results[args.branch];
     total = args.x ? reduce_elements<Op>(args.x + offset[0], args.reduced, begin + r, end, per_result)
-                   : reduce_elements<Op>(partial_results + offset[0], args.reduced, begin + r, end, per_result);
+                   : reduce_elements<Op>(partials + offset[0], args.reduced, begin + r, end, per_result);
   }
   total = fold_threads(total, r, per_result, args.across ? args.results : 1, &shared<double>(), Op{});
   if (!exists || r != 0) return;
   if (args.y)
     args.y[offset[1]] = static_cast<float>(total / args.divisor);
   else
-    partial_results[blockIdx.y * args.kept.count + result] = total;
+    partial_results[args.branch][blockIdx.y * args.kept.count + result] = total;
 }
 
 int64_t power_of_2_from(int64_t n) {
@@ -137,6 +139,7 @@ void reduce_with(const ReduceArgs& args) {
   grid.across = !move_contiguous_last(reduced);
   if (grid.across) move_contiguous_last(kept);
   grid.x = args.x, grid.y = args.y;
+  grid.branch = launch_context().branch;
   grid.kept = axes_of(kept), grid.reduced = axes_of(reduced);
   if (grid.kept.count == 0) return;
   grid.divisor = args.fn == ReduceFn::kMean ? static_cast<double>(grid.reduced.count) : 1.0;

@@ -1,4 +1,7 @@
-#include "cuda/launch.h"
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
 #include "cuda/step_graph.h"
 
 namespace weft::cuda {
@@ -13,13 +16,32 @@ struct AdvanceArgs {
 
 __device__ void advance_state(const AdvanceArgs& args) { advance(*args.state, args.batch, args.updates); }
 
+// Whether grids of this build can overlap on the GPU in use: kernels compiled for older GPUs would not wait.
+bool can_overlap() {
+  cudaFuncAttributes attributes = {};
+  WEFT_CUDA(cudaFuncGetAttributes(&attributes, entry<AdvanceArgs, advance_state, 1>));
+  return attributes.ptxVersion >= 90;
+}
+
 // Starts all kernels of one step on the stream, and what makes the next one different.
-void start_step(const Program& program) {
+void start_step(const Program& program, StepOrder order, SideStreams& side) {
   LaunchContext& context = launch_context();
+  const cudaStream_t main = context.stream;
   for (const Phase& phase : program.phases) {
-    for (const Step& step : phase.steps) {
+    const int count = static_cast<int>(phase.steps.size()), branches = order.branches ? std::min(count, kBranches) : 1;
+    if (branches > 1) side.fork(main, branches);
+    for (int i = 0; i < count; i++) {
+      const Step& step = phase.steps[i];
+      context.branch = i % branches;
+      context.stream = side.stream(main, context.branch);
+      if (branches > 1) context.follows_grid = false;  // what a branch begins with follows an event
       context.guard = step.changes_state ? program.state : nullptr;
       for (int call = 0; call < step.n_tiles; call++) step.run(step.call.get(), call, step.n_tiles);
+    }
+    context.branch = 0, context.stream = main;
+    if (branches > 1) {
+      side.join(main, branches);
+      context.follows_grid = false;
     }
   }
   context.guard = program.state;
@@ -28,6 +50,45 @@ void start_step(const Program& program) {
 }
 
 }  // namespace
+
+StepOrder StepOrder::chosen() {
+  const char* wish = std::getenv("WEFT_CUDA_STEPS");
+  const std::string name = wish ? wish : "branches";
+  if (name == "serial") return {false, false};
+  if (name == "branches") return {true, false};
+  if (name == "overlaps") return {false, can_overlap()};
+  if (name == "branches+overlaps") return {true, can_overlap()};
+  throw std::runtime_error("WEFT_CUDA_STEPS must be serial, branches, overlaps or branches+overlaps, got '" + name +
+                           "'");
+}
+
+SideStreams::SideStreams() {
+  for (int i = 0; i < kBranches; i++) {
+    if (i > 0) WEFT_CUDA(cudaStreamCreateWithFlags(&streams_[i], cudaStreamNonBlocking));
+    WEFT_CUDA(cudaEventCreateWithFlags(&reached_[i], cudaEventDisableTiming));
+  }
+}
+
+SideStreams::~SideStreams() {
+  for (cudaStream_t stream : streams_) {
+    if (stream) cudaStreamDestroy(stream);
+  }
+  for (cudaEvent_t event : reached_) {
+    if (event) cudaEventDestroy(event);
+  }
+}
+
+void SideStreams::fork(cudaStream_t main, int count) {
+  WEFT_CUDA(cudaEventRecord(reached_[0], main));
+  for (int i = 1; i < count; i++) WEFT_CUDA(cudaStreamWaitEvent(streams_[i], reached_[0], 0));
+}
+
+void SideStreams::join(cudaStream_t main, int count) {
+  for (int i = 1; i < count; i++) {
+    WEFT_CUDA(cudaEventRecord(reached_[i], streams_[i]));
+    WEFT_CUDA(cudaStreamWaitEvent(main, reached_[i], 0));
+  }
+}
 
 StepGraph::StepGraph(const Program& program, MatmulPrecision precision) : program_(program), precision_(precision) {
   void* pinned = nullptr;
@@ -59,16 +120,20 @@ int StepGraph::in_flight() {
 cudaGraphExec_t StepGraph::capture(int64_t steps, cudaStream_t stream) const {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;
-  launch_context().precision = precision_;  // it may have been set anew since the run began
+  SideStreams side;
+  LaunchContext& context = launch_context();
+  context.precision = precision_;  // it may have been set anew since the run began
+  context.overlaps = order_.overlaps, context.follows_grid = false;
   WEFT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   try {
-    for (int64_t i = 0; i < steps; i++) start_step(program_);
+    for (int64_t i = 0; i < steps; i++) start_step(program_, order_, side);
   } catch (...) {
     cudaStreamEndCapture(stream, &graph);
     if (graph) cudaGraphDestroy(graph);
     throw;
   }
   WEFT_CUDA(cudaStreamEndCapture(stream, &graph));
+  context.overlaps = false;
   const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
   cudaGraphDestroy(graph);
   WEFT_CUDA(error);

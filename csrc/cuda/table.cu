@@ -33,6 +33,7 @@ const KernelTable& kernel_table() {
     fill_pool2d(t);
     fill_random(t);
     fill_reduce(t);
+    fill_shuffle(t);
     fill_simple_rnn(t);
     fill_softmax(t);
     fill_unary(t);

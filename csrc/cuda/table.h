@@ -30,6 +30,7 @@ void fill_pack(KernelTable& table);
 void fill_pool2d(KernelTable& table);
 void fill_random(KernelTable& table);
 void fill_reduce(KernelTable& table);
+void fill_shuffle(KernelTable& table);
 void fill_simple_rnn(KernelTable& table);
 void fill_softmax(KernelTable& table);
 void fill_unary(KernelTable& table);

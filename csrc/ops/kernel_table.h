@@ -19,6 +19,7 @@
 #include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/shuffle.h"
 #include "ops/simple_rnn.h"
 #include "ops/softmax.h"
 #include "ops/unary.h"
@@ -102,6 +103,8 @@ struct KernelTable {
   Kernel<CheckFiniteArgs> check_finite;
   Kernel<InTopKArgs> in_top_k;
   Kernel<OneHotArgs> one_hot;
+
+  Kernel<ShuffleArgs> shuffle;
 };
 
 }  // namespace weft

@@ -42,7 +42,7 @@ class Plan {
   struct Request {
     StepState* state;
     std::vector<UserArray> inputs, outputs;
-    const int32_t* order;  // (start + steps*batch or more) rows of the inputs, or null
+    RowOrder order;
     int64_t start, steps;
     const float* learning_rates;  // (steps), or null where the state's is that of all steps
     std::function<bool()> poll;   // true cancels after the current step

@@ -15,6 +15,11 @@ struct Head {
 
 size_t size_of_memory(size_t bindings) { return sizeof(Head) + bindings * sizeof(Binding); }
 
+// Where an array would begin whose bytes from `skip` on are at `data`.
+void* start_of(const void* data, int64_t skip) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(data) - static_cast<uintptr_t>(skip));
+}
+
 }  // namespace
 
 RunMemory::RunMemory(Device& device, size_t inputs, size_t outputs)
@@ -22,6 +27,7 @@ RunMemory::RunMemory(Device& device, size_t inputs, size_t outputs)
       n_inputs_(inputs),
       n_outputs_(outputs),
       memory_(device, size_of_memory(inputs + outputs)),
+      image_(size_of_memory(inputs + outputs)),
       input_copies_(inputs),
       output_copies_(outputs) {
   // Addresses only: the memory may be the device's alone.
@@ -46,6 +52,18 @@ void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int6
   return device_.uses_host_memory() ? const_cast<void*>(data) : at_least(copy, bytes);
 }
 
+const int32_t* RunMemory::order_on_device(const RowOrder& order, int64_t begin, int64_t end) {
+  if (!order.drawn && (!order.rows || device_.uses_host_memory())) return order.rows;
+  const int64_t count = end - begin, size = sizeof(int32_t);
+  auto* const rows = reinterpret_cast<int32_t*>(at_least(order_, count * size));
+  if (order.drawn) {
+    device_.run_alone(step_of(device_.kernels().shuffle, ShuffleArgs{rows, begin, count, *order.drawn}, 1));
+  } else {
+    device_.copy_in(rows, order.rows + begin, static_cast<size_t>(count * size));
+  }
+  return static_cast<const int32_t*>(start_of(rows, begin * size));
+}
+
 void RunMemory::bind_learning_rates(StepState& state, const float* rates, int64_t steps) {
   state.learning_rates = nullptr;
   if (!rates || steps == 0) return;
@@ -61,32 +79,25 @@ void RunMemory::bind_learning_rates(StepState& state, const float* rates, int64_
 }
 
 void RunMemory::bind(const StepState& state, const std::vector<UserArray>& inputs,
-                     const std::vector<UserArray>& outputs, const int32_t* order, int64_t end) {
-  std::vector<char> image(size_of_memory(n_inputs_ + n_outputs_));
-  const auto place = [](void* data, const UserArray& array) {
-    // The address of row 0, which may lie before everything that is there.
-    return Binding{reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(data) - static_cast<uintptr_t>(array.skip)),
-                   array.dtype};
+                     const std::vector<UserArray>& outputs, const RowOrder& order, int64_t end) {
+  const Head head{state, order_on_device(order, state.row, end), end};
+  std::memcpy(image_.data(), &head, sizeof(head));
+  char* next = image_.data() + sizeof(head);
+  const auto place = [&](const void* data, const UserArray& array) {
+    const Binding binding{start_of(data, array.skip), array.dtype};
+    std::memcpy(next, &binding, sizeof(binding));
+    next += sizeof(binding);
   };
-  Head head{state, order, end};
-  if (order && !device_.uses_host_memory()) {
-    const int64_t bytes = end * static_cast<int64_t>(sizeof(int32_t));
-    head.order = static_cast<const int32_t*>(on_device(order_copy_, order, bytes));
-    device_.copy_in(const_cast<int32_t*>(head.order), order, static_cast<size_t>(bytes));
-  }
-  std::memcpy(image.data(), &head, sizeof(head));
-  std::vector<Binding> bound;
   for (size_t i = 0; i < n_inputs_; ++i) {
     void* data = inputs[i].data;
     if (!inputs[i].on_device) data = on_device(input_copies_[i], data, inputs[i].bytes);
     if (data != inputs[i].data) device_.copy_in(data, inputs[i].data, static_cast<size_t>(inputs[i].bytes));
-    bound.push_back(place(data, inputs[i]));
+    place(data, inputs[i]);
   }
   for (size_t i = 0; i < n_outputs_; ++i) {
-    bound.push_back(place(on_device(output_copies_[i], outputs[i].data, outputs[i].bytes), outputs[i]));
+    place(on_device(output_copies_[i], outputs[i].data, outputs[i].bytes), outputs[i]);
   }
-  if (!bound.empty()) std::memcpy(image.data() + sizeof(Head), bound.data(), bound.size() * sizeof(Binding));
-  device_.copy_in(memory_.floats(), image.data(), image.size());
+  device_.copy_in(memory_.floats(), image_.data(), image_.size());
 }
 
 StepState RunMemory::read_state() const {

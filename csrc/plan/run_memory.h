@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/device.h"
+#include "ops/shuffle.h"
 #include "plan/passes.h"
 
 namespace weft {
@@ -18,6 +20,13 @@ struct UserArray {
   bool on_device = false;  // already in the device's memory
 };
 
+// Which rows of the inputs make up an epoch: those of a user's array (end or more), or of a permutation that the device
+// draws; neither is their own order.
+struct RowOrder {
+  const int32_t* rows = nullptr;
+  std::optional<Permutation> drawn;
+};
+
 class RunMemory {
  public:
   RunMemory(Device& device, size_t inputs, size_t outputs);
@@ -27,9 +36,9 @@ class RunMemory {
 
   // Before a run, first: lets `state` take its learning rates, (steps) or null, from the device's memory.
   void bind_learning_rates(StepState& state, const float* rates, int64_t steps);
-  // Then: order (end) names rows of the inputs, or is null; no step reads beyond row end of the epoch.
+  // Then: steps read the rows state.row to end of the epoch.
   void bind(const StepState& state, const std::vector<UserArray>& inputs, const std::vector<UserArray>& outputs,
-            const int32_t* order, int64_t end);
+            const RowOrder& order, int64_t end);
   // After it.
   StepState read_state() const;
   // What the completed steps have written, and nothing else.
@@ -37,14 +46,16 @@ class RunMemory {
 
  private:
   float* at_least(std::unique_ptr<Buffer>& buffer, int64_t bytes);
+  const int32_t* order_on_device(const RowOrder& order, int64_t begin, int64_t end);
   void* on_device(std::unique_ptr<Buffer>& copy, const void* data, int64_t bytes);
 
   Device& device_;
   size_t n_inputs_, n_outputs_;
-  Buffer memory_;  // StepState, order, end, then the bindings
+  Buffer memory_;            // StepState, order, end, then the bindings
+  std::vector<char> image_;  // what it gets before a run
   Bindings bindings_;
   std::vector<std::unique_ptr<Buffer>> input_copies_, output_copies_;
-  std::unique_ptr<Buffer> order_copy_, rates_copy_;
+  std::unique_ptr<Buffer> order_, rates_copy_;
 };
 
 }  // namespace weft

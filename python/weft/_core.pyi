@@ -116,10 +116,29 @@ class Graph:
     def gradients(self, loss: int, values: Sequence[int]) -> list[int]:
         """Records the backward ops of scalar `loss` and returns d loss / d value for each; -1 where none."""
 
+class Shuffle:
+    """The order `shuffled(n, seed, epoch)` of the n rows of a plan's inputs, drawn where the plan runs."""
+
+    def __init__(self, seed: int, epoch: int) -> None: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+
 class DeviceArray:
     """A copy of an array in the memory of a plan's device, for plans that read it in many runs."""
 
     def __init__(self, array: NDArray[Any], plan: Plan) -> None: ...
+    @staticmethod
+    def room(array: NDArray[Any], rows: int, plan: Plan) -> DeviceArray:
+        """Zeros: so many rows like those of an array."""
+    def gather(
+        self, array: NDArray[Any], order: NDArray[np.int32] | None, begin: int, end: int
+    ) -> None:
+        """Fills the first rows with those of an array that `order[begin:end]` names (None: its own).
+
+        The GIL is released meanwhile, and a plan that reads other arrays may run.
+        """
     @property
     def shape(self) -> tuple[int, ...]: ...
 
@@ -132,7 +151,7 @@ class Plan:
         self,
         state: StepState,
         inputs: Sequence[NDArray[Any] | DeviceArray],
-        order: NDArray[np.int32] | None,
+        order: NDArray[np.int32] | Shuffle | None,
         start: int,
         steps: int,
         outputs: Sequence[NDArray[Any]] = (),
@@ -141,8 +160,8 @@ class Plan:
         """Runs `steps` steps from row `start` of the epoch and returns how many were completed.
 
         inputs: one C-contiguous array per graph input, in the order they were recorded, shape (n, ...).
-        order: which rows make up the epoch, (n,), or None for 0..n-1. outputs: one C-contiguous
-        array per output, (n, ...) float32 or int32; step i writes rows start + i*batch onwards.
+        order: which rows make up the epoch, (n,), or a Shuffle of all of them, or None for 0..n-1. outputs: one
+        C-contiguous array per output, (n, ...) float32 or int32; step i writes rows start + i*batch onwards.
         Scalar and other outputs whose first axis is not the batch are written once per step at row i.
         learning_rates: of each step, (steps,), or None for state.learning_rate in all of them.
         Fewer steps than asked for: state.aborted. Ctrl-C raises KeyboardInterrupt between steps.
@@ -152,7 +171,7 @@ class Plan:
         self,
         state: StepState,
         inputs: Sequence[NDArray[Any] | DeviceArray],
-        order: NDArray[np.int32] | None,
+        order: NDArray[np.int32] | Shuffle | None,
         start: int,
     ) -> str:
         """Runs the steps before any update, one at a time, and names the first layer with NaN or inf ('' if none)."""
@@ -162,7 +181,7 @@ class Plan:
         self,
         state: StepState,
         inputs: Sequence[NDArray[Any] | DeviceArray],
-        order: NDArray[np.int32] | None,
+        order: NDArray[np.int32] | Shuffle | None,
         repeats: int,
     ) -> list[float]:
         """Median seconds of each kernel call on the calling thread alone; variables change as in training."""
@@ -191,7 +210,7 @@ def set_matmul_precision(precision: str) -> None:
 
 def get_device() -> str: ...
 def shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int32]:
-    """A permutation of 0..n-1 that depends on nothing but its arguments."""
+    """A permutation of 0..n-1 that depends on nothing but its arguments: on every device the same."""
 
 def all_finite(array: NDArray[Any]) -> bool:
     """Whether a float array holds no NaN or inf."""

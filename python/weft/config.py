@@ -92,7 +92,8 @@ def set_matmul_precision(precision: str) -> None:
     Args:
         precision: "tf32", float32 rounded to 10 bits of mantissa, the default as in TensorFlow and
             JAX; "bfloat16", 7 bits; "float32"; or "tf32x3", as exact as float32 but for infinite
-            numbers, which give NaN, on the tensor cores. The CPU always multiplies in float32.
+            numbers, which give NaN, on the tensor cores. The CPU, and a GPU before compute
+            capability 8.0, always multiplies in float32.
 
     Raises:
         ValueError: Another name.

@@ -31,6 +31,7 @@ struct Thread {
   Fiber fiber;
   uint3 index;
   State state = State::kRuns;
+  bool waited_for_grid = false;
   unsigned mask = 0;  // of the lanes it waits for
   Parcel parcel;
   std::vector<std::vector<Copy>> copies;  // closed groups, oldest first
@@ -58,8 +59,7 @@ struct Residents {
 enum class Order { kForward, kReverse, kRandom };
 
 Order chosen_order() {
-  const char* wish = std::getenv("CUDA_ON_CPU_ORDER");
-  const std::string order = wish ? wish : "forward";
+  const std::string order = order_name();
   if (order == "reverse") return Order::kReverse;
   if (order == "random") return Order::kRandom;
   if (order == "forward") return Order::kForward;
@@ -220,6 +220,11 @@ std::vector<uint3> block_indices(const Grid& grid) {
 
 }  // namespace
 
+std::string order_name() {
+  const char* wish = std::getenv("CUDA_ON_CPU_ORDER");
+  return wish ? wish : "forward";
+}
+
 void run(const Grid& grid, const std::function<void()>& kernel) {
   static std::mutex one_grid;
   std::lock_guard lock(one_grid);
@@ -262,12 +267,19 @@ void run(const Grid& grid, const std::function<void()>& kernel) {
       }
     }
     run_residents(r, cluster, order);
+    for (Block& b : r.blocks) {
+      for (size_t i = 0; grid.overlaps && i < n; i++) {
+        if (b.threads[i].waited_for_grid) continue;
+        throw std::runtime_error("CUDA: " + name_of(b, i) + " did not wait for the grid that its own overlaps");
+      }
+    }
   }
 }
 
 void sync_block() { wait(State::kAtBlock); }
 void sync_cluster() { wait(State::kAtCluster); }
 void sync_grid() { wait(State::kAtGrid); }
+void wait_for_previous_grid() { thread->waited_for_grid = true; }
 void* shared_memory() { return block->shared; }
 unsigned rank_in_cluster() { return block->rank_in_cluster; }
 void* shared_memory_of(unsigned rank) { return (block - block->rank_in_cluster + rank)->shared; }

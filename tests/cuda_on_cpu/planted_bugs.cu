@@ -20,7 +20,16 @@ using namespace weft::cuda;
 
 constexpr int kCount = 64;
 
-enum class Bug { kNone, kReadBeyond, kReadBeyondShared, kNoBarrier, kDivergentBarrier, kExitedLane };
+enum class Bug {
+  kNone,
+  kReadBeyond,
+  kReadBeyondShared,
+  kNoBarrier,
+  kDivergentBarrier,
+  kExitedLane,
+  kOverlap,
+  kNotJoined
+};
 
 struct Args {
   const float* x;  // (kCount)
@@ -44,21 +53,47 @@ __device__ void mirror_body(const Args& args) {
   args.y[i] = args.x[i] + (args.bug == Bug::kReadBeyondShared ? mirrored[kCount] : *mirrored);
 }
 
+__global__ void mirror_without_waiting(const Args args) { mirror_body(args); }
+
+void start(const Args& args) {
+  if (args.bug == Bug::kOverlap) {
+    cudaLaunchAttribute overlap = {};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(1), config.blockDim = dim3(kCount), config.dynamicSmemBytes = sizeof(Shared);
+    config.attrs = &overlap, config.numAttrs = 1;
+    WEFT_CUDA(cudaLaunchKernelEx(&config, mirror_without_waiting, args));
+    return;
+  }
+  if (args.bug != Bug::kNotJoined) return launch<Args, mirror_body, kCount>(dim3(1), args, sizeof(Shared));
+  cudaStream_t streams[2] = {};
+  for (cudaStream_t& stream : streams) WEFT_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  cudaEvent_t fork = nullptr;
+  WEFT_CUDA(cudaEventCreateWithFlags(&fork, cudaEventDisableTiming));
+  WEFT_CUDA(cudaStreamBeginCapture(streams[0], cudaStreamCaptureModeThreadLocal));
+  WEFT_CUDA(cudaEventRecord(fork, streams[0]));
+  WEFT_CUDA(cudaStreamWaitEvent(streams[1], fork, 0));
+  launch_context().stream = streams[1];
+  launch<Args, mirror_body, kCount>(dim3(1), args, sizeof(Shared));
+  cudaGraph_t graph = nullptr;
+  WEFT_CUDA(cudaStreamEndCapture(streams[0], &graph));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* const names[] = {"none",       "read_beyond",       "read_beyond_shared",
-                               "no_barrier", "divergent_barrier", "exited_lane"};
+  const char* const names[] = {"none",        "read_beyond", "read_beyond_shared", "no_barrier", "divergent_barrier",
+                               "exited_lane", "overlap",     "not_joined"};
   int bug = -1;
-  for (int i = 0; i < 6; i++) bug = argc > 1 && std::strcmp(argv[1], names[i]) == 0 ? i : bug;
+  for (int i = 0; i < 8; i++) bug = argc > 1 && std::strcmp(argv[1], names[i]) == 0 ? i : bug;
   if (bug < 0) return 2;
   void *x = nullptr, *y = nullptr;
   cudaMalloc(&x, kCount * sizeof(float));
   cudaMalloc(&y, kCount * sizeof(float));
   for (int i = 0; i < kCount; i++) static_cast<float*>(x)[i] = static_cast<float>(i * i);
   try {
-    launch<Args, mirror_body, kCount>(dim3(1), {static_cast<float*>(x), static_cast<float*>(y), static_cast<Bug>(bug)},
-                                      sizeof(Shared));
+    start({static_cast<float*>(x), static_cast<float*>(y), static_cast<Bug>(bug)});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

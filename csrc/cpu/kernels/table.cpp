@@ -38,6 +38,7 @@ const KernelTable* kernel_table() {
   fill_softmax(table);
   fill_copy(table);
   fill_batch(table);
+  fill_shuffle(table);
   fill_update(table);
   fill_metrics(table);
   return &table;

@@ -17,6 +17,7 @@ void fill_batch_norm(KernelTable& table);
 void fill_layer_norm(KernelTable& table);
 void fill_lstm(KernelTable& table);
 void fill_gru(KernelTable& table);
+void fill_shuffle(KernelTable& table);
 void fill_simple_rnn(KernelTable& table);
 void fill_embedding(KernelTable& table);
 void fill_pack(KernelTable& table);

@@ -13,7 +13,10 @@ from weft.callbacks import CallbackList, ProgressBar
 from weft.graph import Array
 from weft.models.data import Data
 from weft.models.plans import StepPlan
-from weft.models.streaming import gathered, run_in_chunks
+from weft.models.streaming import ChunkedData, gathered
+
+# Which rows make up a pass: these, or what the device shuffles; None is their own order.
+Order = Array | _core.Shuffle | None
 
 _REDRAW_SECONDS = 0.1
 _WATCHED_ROWS = 4096  # of predict, between two redraws
@@ -58,7 +61,7 @@ class Runner:
         self.batch = batch
         self.rows = len(data.x)
         self._inputs: list[Any] = data.arrays
-        self._in_chunks = False
+        self._chunks: ChunkedData | None = None
         self._full_steps, rest = divmod(self.rows, batch)
         self.steps = self._full_steps + (rest > 0)
         self._full = plan(batch) if self._full_steps else None
@@ -69,6 +72,9 @@ class Runner:
         """Copies the data to where the plans run, once for all passes to come.
 
         Data that are too large for the device stay where they are and go there in chunks.
+
+        Raises:
+            MemoryError: Not even the chunks fit.
         """
         plan = self._any.plan
         if plan.device == "cpu":
@@ -76,7 +82,7 @@ class Runner:
         try:
             self._inputs = [_core.DeviceArray(array, plan) for array in self._inputs]
         except MemoryError:
-            self._in_chunks = True
+            self._chunks = ChunkedData(self._inputs, self.batch, plan)
 
     def reset(self) -> None:
         """Sets the sums, and the variables of metrics written in Keras's way, to 0."""
@@ -95,11 +101,17 @@ class Runner:
         assert plan is not None
         return plan
 
-    def run(self, order: Array | None, begin: int, steps: int, epoch: int | None = None) -> None:
+    def shuffled(self, seed: int, epoch: int) -> Order:
+        """The rows in an order that depends on the arguments alone, for `run`."""
+        if self._chunks is not None:  # they are gathered here
+            return _core.shuffled(self.rows, seed, epoch)
+        return _core.Shuffle(seed, epoch)
+
+    def run(self, order: Order, begin: int, steps: int, epoch: int | None = None) -> None:
         """Runs some steps of a pass.
 
         Args:
-            order: Which rows make up the pass, None for their own order.
+            order: Which rows make up the pass: from `shuffled`, or rows, or None.
             begin: The first step, from 0.
             steps: How many.
             epoch: The epoch, for messages; None outside of `fit`.
@@ -118,7 +130,7 @@ class Runner:
             if self._run(self._tail, order, self._full_steps * self.batch, 1) < 1:
                 raise self._error(self._tail, order, self._full_steps, epoch)
 
-    def _run(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
+    def _run(self, step: StepPlan, order: Order, row: int, steps: int) -> int:
         state, optimizer = self.state, self._optimizer
         if optimizer is None:
             return self._run_plan(step, order, row, steps)
@@ -129,23 +141,25 @@ class Runner:
         finally:
             optimizer._iterations = state.iteration
 
-    def _run_plan(self, step: StepPlan, order: Array | None, row: int, steps: int) -> int:
-        def run(inputs: list[Any], order: Array | None, row: int, steps: int) -> int:
+    def _run_plan(self, step: StepPlan, order: Order, row: int, steps: int) -> int:
+        def run(inputs: list[Any], row: int, steps: int, order: Order = None) -> int:
             rates = None
             if self._optimizer is not None:
                 rates = self._optimizer.learning_rates(self.state.iteration, steps)
             return step.plan.run(self.state, inputs, order, row, steps, (), rates)
 
-        if not self._in_chunks:
-            return run(self._inputs, order, row, steps)
-        return run_in_chunks(run, self._inputs, order, row, steps, step.batch)
+        if self._chunks is None:
+            return run(self._inputs, row, steps, order)
+        assert not isinstance(order, _core.Shuffle)
+        return self._chunks.run(run, order, row, steps, step.batch)
 
     def _error(
-        self, plan: StepPlan, order: Array | None, step: int, epoch: int | None
+        self, plan: StepPlan, order: Order, step: int, epoch: int | None
     ) -> NonFiniteLossError:
         row = step * self.batch
         inputs = self._inputs
-        if self._in_chunks:
+        if self._chunks is not None:
+            assert not isinstance(order, _core.Shuffle)
             inputs, order, row = gathered(inputs, order, row, row + plan.batch), None, 0
         found = plan.plan.find_nonfinite(self.state, inputs, order, row)
         layer = found.partition(" (")[0]  # the kernel follows
@@ -164,7 +178,7 @@ def run_pass(
     runner: Runner,
     callbacks: CallbackList,
     progress: ProgressBar | None,
-    order: Array | None = None,
+    order: Order = None,
     begin: int = 0,
     steps: int | None = None,
     epoch: int | None = None,

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from weft import _core
 from weft.callbacks import Callback, CallbackList, History, ProgressBar, TerminateOnNaN
 from weft.graph import Array
 from weft.models import data as checks
@@ -16,6 +15,7 @@ from weft.models.compilable import Compilable, rows_at_once
 from weft.models.data import Data
 from weft.models.loops import (
     NonFiniteLossError,
+    Order,
     Runner,
     run_output_batches,
     run_outputs,
@@ -137,12 +137,12 @@ class Trainer(Compilable):
         self.history = history
         calls.call("on_train_begin")
         logs: dict[str, float] = {}
-        order: Array | None = None
+        order: Order = None
         begin = 0
         for epoch in range(initial_epoch, epochs):
             calls.call("on_epoch_begin", epoch)
             if begin == 0 and shuffle:
-                order = _core.shuffled(runner.rows, self._seed, self._passes)
+                order = runner.shuffled(self._seed, self._passes)
             if begin == 0:
                 self._passes += 1
             part = min(steps, runner.steps - begin)

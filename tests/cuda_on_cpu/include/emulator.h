@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <type_traits>
 
 struct uint3 {
@@ -29,16 +30,23 @@ struct Grid {
   dim3 blocks, threads;
   dim3 cluster = {1, 1, 1};
   bool cooperative = false;
+  bool overlaps = false;  // the grid before: then every thread must wait for that
   size_t shared_bytes = 0;
 };
 
 // Runs `kernel` in every thread of the grid. Throws std::runtime_error with the kernel's error, if it has one.
 void run(const Grid& grid, const std::function<void()>& kernel);
 
+// CUDA_ON_CPU_ORDER: "forward", "reverse" or "random", the order of threads and of a graph's nodes.
+std::string order_name();
+// CUDA_ON_CPU_CAPABILITY, 75 for "7.5"; 90 if it is not set.
+int capability();
+
 // What a thread may do. The rest of its business is C++.
 void sync_block();
 void sync_cluster();
 void sync_grid();
+void wait_for_previous_grid();
 void* shared_memory();                             // of the thread's block
 void* shared_memory_of(unsigned rank_in_cluster);  // of another block of its cluster
 unsigned rank_in_cluster();

@@ -2,6 +2,8 @@
 // draws them.
 #pragma once
 
+#include <stdexcept>
+
 #include "cuda_runtime.h"
 
 namespace weft::cuda {
@@ -19,6 +21,7 @@ inline float to_tf32(float x) {  // cvt.rna: to nearest, ties away from zero
 // b[t+4][g]; d[g][2t], d[g][2t+1], d[g+8][2t], d[g+8][2t+1].
 template <int packed, class Register, class Value>
 void mma_m16n8(float (&d)[4], const Register (&a)[4], const Register (&b)[2], Value value) {
+  if (emulator::capability() < 80) throw std::runtime_error("CUDA: mma.sync of TF32 or bfloat16 before 8.0");
   struct Registers {
     Register a[4], b[2];
   };
@@ -77,6 +80,10 @@ template <int groups>
 void copy_async_wait() {
   emulator::wait_for_copies(groups);
 }
+
+// Programmatic dependent launch.
+inline void wait_for_previous_grid() { emulator::wait_for_previous_grid(); }
+inline void let_next_grid_start() {}
 
 // The block's memory that the launch asked for.
 inline void* shared_memory() { return emulator::shared_memory(); }
