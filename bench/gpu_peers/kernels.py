@@ -36,8 +36,8 @@ _LEAST, _MOST = 3, 100  # calls
 Call = Callable[[], object]
 Seconds = dict[str, float]  # by role
 
-# Which of a plan's kernels do the work of a role, by the beginnings of their names. A gradient
-# needs other layouts too: an input's starts with a transposed copy, or with a flipped kernel.
+# Which of a plan's kernels do the work of a role, by the beginnings of their names. An
+# input's gradient starts with a flipped kernel, or on the CPU with a transposed copy.
 _GEMM_KERNELS = {
     "grad_kernel": ("dense_grad_kernel",),
     "grad_input": ("dense_grad_input", "transpose_rows"),

@@ -37,7 +37,8 @@ std::unique_ptr<DeviceArray> copied_to(Device& device, const py::array& array) {
 // Zeros, as many rows as the user wants and like those of an array.
 std::unique_ptr<DeviceArray> room_on(Device& device, const py::array& array, int64_t rows) {
   Shape shape = shape_of(array);
-  check(!shape.empty() && rows >= 0, "needs an array with rows, and how many");
+  check(!shape.empty() && rows >= 0, "room is for 0 rows or more, like those of an array, got ", rows,
+        " rows and an array of shape ", shape);
   shape[0] = rows;
   const DType dtype = dtype_of(array);
   const int64_t bytes = element_count(shape) * array.itemsize();
@@ -57,9 +58,11 @@ void gather(DeviceArray& held, const py::array& array, const std::optional<py::a
             int64_t end) {
   const Shape shape = shape_of(array);
   check(array.flags() & py::array::c_style, "the array must be C-contiguous");
-  check(!shape.empty() && shape.size() == held.shape.size() && dtype_of(array) == held.dtype &&
+  check(dtype_of(array) == held.dtype, "the array must be ", dtype_name(held.dtype), ", got ",
+        dtype_name(dtype_of(array)));
+  check(!shape.empty() && shape.size() == held.shape.size() &&
             std::equal(shape.begin() + 1, shape.end(), held.shape.begin() + 1),
-        "the array must have rows like ", held.shape, " and their type, got shape ", shape);
+        "the array must have rows like those of shape ", held.shape, ", got shape ", shape);
   const int32_t* const rows = order ? rows_of(*order) : nullptr;
   const int64_t available = order ? order->shape(0) : shape[0];
   check(0 <= begin && begin <= end && end <= available, "there are no rows ", begin, " to ", end, " of ", available);
@@ -116,7 +119,7 @@ int64_t check_rows(const char* what, size_t i, const Value& value, const Shape& 
 }
 
 // Which rows make up an epoch, as Python says it; none: all, in their own order.
-using OrderArgument = std::optional<std::variant<py::array, Shuffle>>;
+using OrderArgument = std::optional<std::variant<Shuffle, py::array>>;
 
 // A request and the arrays it points into: the sequences they came in may change while the plan runs.
 struct HeldRequest {

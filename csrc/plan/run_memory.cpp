@@ -1,5 +1,6 @@
 #include "plan/run_memory.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace weft {
@@ -55,7 +56,9 @@ void* RunMemory::on_device(std::unique_ptr<Buffer>& copy, const void* data, int6
 const int32_t* RunMemory::order_on_device(const RowOrder& order, int64_t begin, int64_t end) {
   if (!order.drawn && (!order.rows || device_.uses_host_memory())) return order.rows;
   const int64_t count = end - begin, size = sizeof(int32_t);
-  auto* const rows = reinterpret_cast<int32_t*>(at_least(order_, count * size));
+  // Room for all that an epoch may ask for: nothing is allocated within one.
+  const int64_t room = order.drawn ? std::max<int64_t>(order.drawn->size, count) : count;
+  auto* const rows = reinterpret_cast<int32_t*>(at_least(order_, room * size));
   if (order.drawn) {
     device_.run_alone(step_of(device_.kernels().shuffle, ShuffleArgs{rows, begin, count, *order.drawn}, 1));
   } else {

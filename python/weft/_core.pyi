@@ -119,7 +119,8 @@ class Graph:
 class Shuffle:
     """The order `shuffled(n, seed, epoch)` of the n rows of a plan's inputs, drawn where the plan runs."""
 
-    def __init__(self, seed: int, epoch: int) -> None: ...
+    def __init__(self, seed: int, epoch: int) -> None:
+        """From 0 to 2**64 - 1 each; TypeError for others."""
     @property
     def seed(self) -> int: ...
     @property
@@ -128,15 +129,18 @@ class Shuffle:
 class DeviceArray:
     """A copy of an array in the memory of a plan's device, for plans that read it in many runs."""
 
-    def __init__(self, array: NDArray[Any], plan: Plan) -> None: ...
+    def __init__(self, array: NDArray[Any], plan: Plan) -> None:
+        """MemoryError if there is no room; ValueError for an array that is not C-contiguous."""
     @staticmethod
     def room(array: NDArray[Any], rows: int, plan: Plan) -> DeviceArray:
-        """Zeros: so many rows like those of an array."""
+        """Zeros: so many rows like those of an array. MemoryError if there is no room."""
     def gather(
         self, array: NDArray[Any], order: NDArray[np.int32] | None, begin: int, end: int
     ) -> None:
         """Fills the first rows with those of an array that `order[begin:end]` names (None: its own).
 
+        order: (n,). Rows from end - begin on keep what they held. ValueError for an array with other rows or another
+        type, rows that are not there, or more rows than there is room for.
         The GIL is released meanwhile, and a plan that reads other arrays may run.
         """
     @property
@@ -210,7 +214,10 @@ def set_matmul_precision(precision: str) -> None:
 
 def get_device() -> str: ...
 def shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int32]:
-    """A permutation of 0..n-1 that depends on nothing but its arguments: on every device the same."""
+    """A permutation of 0..n-1 that depends on nothing but its arguments: on every device the same.
+
+    ValueError for n below 0 or from 2**31 on.
+    """
 
 def all_finite(array: NDArray[Any]) -> bool:
     """Whether a float array holds no NaN or inf."""

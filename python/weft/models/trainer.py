@@ -51,7 +51,8 @@ class Trainer(Compilable):
         """Trains the model.
 
         Args:
-            x: Inputs (N, ...), of any number type; uint8 images stay uint8 in memory.
+            x: Inputs (N, ...), of any number type; uint8 images stay uint8 in memory. Neither x
+                nor y nor weights may be changed while `fit` runs.
             y: Targets (N,) or (N, ...): class indices for sparse losses.
             batch_size: Samples of a step, 32 by default; the last step of an epoch has the rest.
             epochs: The number of the last epoch: `epochs - initial_epoch` are run.
@@ -78,6 +79,7 @@ class Trainer(Compilable):
             ValueError: An argument does not fit; nothing has changed then.
             FloatingPointError: The loss became NaN or infinite; the message names epoch, step and
                 layer, and the weights are those from before that step.
+            MemoryError: The device has no room for two batches.
         """
         self._require_compiled("fit")
         batch = _batch_size(batch_size, "fit")
@@ -110,6 +112,10 @@ class Trainer(Compilable):
                 val_data = val_data._replace(weights=None)
 
         runner = self._train_runner(data, batch)
+        if shuffle and runner.rows >= 1 << 31:
+            raise ValueError(
+                f"fit can shuffle fewer than 2^31 samples, got {runner.rows:,}; use shuffle=False."
+            )
         steps = min(steps_per_epoch or runner.steps, runner.steps)
         if steps_per_epoch is not None and steps_per_epoch > steps:
             warnings.warn(
