@@ -72,6 +72,12 @@ if(build_cuda AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAA
 endif()
 
 if(build_cuda)
+  # What a compiler warns of, and which registers it spills, changes with its version: this is for the one in use here.
+  set(tried_nvcc OFF)
+  if(nvcc_version VERSION_EQUAL 13.0)
+    set(tried_nvcc ON)
+  endif()
+  option(WEFT_CUDA_STRICT "Make warnings and products' spilled registers errors" ${tried_nvcc})
   enable_language(CUDA)
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has C++20
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
@@ -91,15 +97,18 @@ if(build_cuda)
   file(GLOB product_sources CONFIGURE_DEPENDS csrc/cuda/dense_*.cu csrc/cuda/conv2d_*.cu)
   pybind11_add_module(_cuda MODULE NO_EXTRAS ${cuda_sources} csrc/cuda/module.cpp)
   set_target_properties(_cuda PROPERTIES CUDA_STANDARD 20 CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static)
-  set(checked sh ${CMAKE_CURRENT_SOURCE_DIR}/cmake/checked_nvcc.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
-  set_property(TARGET _cuda PROPERTY CUDA_COMPILER_LAUNCHER ${checked})
   target_include_directories(_cuda PRIVATE csrc ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   target_compile_definitions(_cuda PRIVATE WEFT_CUDA_MODULE=_cuda)
   target_compile_options(_cuda PRIVATE
-      $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --compress-mode=size -Werror=all-warnings>
+      $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --compress-mode=size>
       $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
-  # A product is as fast as its innermost loop, whose sums must stay in registers. Warnings are errors.
-  set_source_files_properties(${product_sources} PROPERTIES COMPILE_OPTIONS -Xptxas=--warn-on-spills)
+  if(WEFT_CUDA_STRICT)
+    target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
+    # A product is as fast as its innermost loop, whose sums must stay in registers.
+    set_source_files_properties(${product_sources} PROPERTIES COMPILE_OPTIONS -Xptxas=--warn-on-spills)
+    set(checked sh ${CMAKE_CURRENT_SOURCE_DIR}/cmake/checked_nvcc.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
+    set_property(TARGET _cuda PROPERTY CUDA_COMPILER_LAUNCHER ${checked})
+  endif()
   install(TARGETS _cuda LIBRARY DESTINATION weft)
 endif()
 message(STATUS "weft: CUDA ${cuda_build}")

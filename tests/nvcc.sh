@@ -9,7 +9,7 @@ export PATH="$(dirname "$python"):$PATH"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-cmake -S . -B "$folder/build" -G Ninja -DWEFT_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=80 \
+cmake -S . -B "$folder/build" -G Ninja -DWEFT_CUDA=ON -DWEFT_CUDA_STRICT=ON -DCMAKE_CUDA_ARCHITECTURES=80 \
   -DPython_EXECUTABLE="$python" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >/dev/null
 cmake --build "$folder/build" --target _cuda >/dev/null
 cp -r "$("$python" -c 'import pathlib, weft; print(pathlib.Path(weft.__file__).parent)')" "$folder/weft"

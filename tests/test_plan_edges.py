@@ -289,3 +289,20 @@ def test_the_gradient_of_a_slice_that_runs_backwards():
     expected = np.zeros((6, 3))
     expected[5::-2] = factors
     np.testing.assert_array_equal(result, expected)
+
+
+def test_a_step_that_is_given_up_adds_nothing_to_any_sum():
+    """The check takes two kernels more than what is added to the first sum."""
+    graph = _core.Graph()
+    x = graph.input((2, 3))
+    graph.op("accumulate", [graph.op("reduce", [x], {"fn": "sum", "axes": [1]})], {"slot": 0})
+    logs = graph.op("unary", [graph.op("reduce", [x], {"fn": "min", "axes": []})], {"fn": "log"})
+    loss = graph.op("reduce", [logs], {"fn": "sum", "axes": []})
+    graph.op("check_finite", [loss])
+    graph.op("accumulate", [loss], {"slot": 2})
+    plan = _core.Plan(graph, [])
+    state = _core.StepState()
+    data = np.ones((6, 3), "f")
+    data[3] = -1
+    assert plan.run(state, [data], None, 0, 3) == 1
+    np.testing.assert_array_equal(state.sums[:4], [6, 2, 0, 1])

@@ -4,6 +4,7 @@
 
 #include "cuda/divisor.h"
 #include "cuda/gemm.h"
+#include "cuda/images.h"
 #include "ops/conv2d.h"
 
 namespace weft::cuda {
@@ -105,6 +106,7 @@ struct Patches {
 };
 template <bool along_reduced>
 Patches<along_reduced> patches(const ConvShape& s, const float* x, int64_t x_stride, const ConvPool& pool) {
+  check_image_size(s.h * s.w * s.c);
   const int64_t pixels = s.n * (s.oh / pool.h * pool.h) * (s.ow / pool.w * pool.w);
   return {s, x, x_stride, pixels, windowed_pixels(s.oh, s.ow, pool), taps_of(s, s.c)};
 }
@@ -154,6 +156,7 @@ struct OutputGrad {
 };
 inline OutputGrad output_grad(const ConvShape& s, const ConvPool& pool, const float* dy, int64_t dy_stride,
                               const uint8_t* argmax, int64_t argmax_stride) {
+  check_image_size(s.oh * s.ow * s.f);
   return {s, divisor_of(pool.h), divisor_of(pool.w), dy, argmax, dy_stride, argmax_stride};
 }
 

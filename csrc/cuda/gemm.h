@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/check.h"
 #include "core/types.h"
 #include "cuda/gemm_operands.h"
 #include "cuda/gemm_share.h"
@@ -173,8 +174,11 @@ TileChoice<Args> tile_choice(const Args& args) {
   constexpr double kMultiprocessors = 132, kL2Floats = 780, kFloats = 16;
   constexpr double kLoads = Share::kM + Share::kN, kMacs = Share::kM * Share::kN;
   const int rows = rows_of_tile<Share>(args.epilogue.rows_per_item);
-  const auto kept = static_cast<size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
-  if (rows == 0 || sizeof(typename Tile::Shared) > kept) return {HUGE_VAL, nullptr};
+  const auto limit = static_cast<size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  constexpr int64_t kMostColumns = 65535;  // of blocks in a grid
+  if (rows == 0 || sizeof(typename Tile::Shared) > limit || ceil_divide(args.n, Share::kN) > kMostColumns) {
+    return {HUGE_VAL, nullptr};
+  }
   const auto blocks = static_cast<double>(ceil_divide(args.m, rows) * ceil_divide(args.n, Share::kN) * args.splits);
   const double most = std::ceil(blocks / kMultiprocessors);
   const double clocks =
@@ -198,12 +202,16 @@ void launch_gemm_of(const Args& args) {
   consider(tile_choice<Share<128, 32, kA, kB>>(args));
   consider(tile_choice<Share<64, 64, kA, kB>>(args));
   consider(tile_choice<Share<32, 32, kA, kB>>(args));
+  check(best.launch != nullptr, "a product with ", args.n, " columns is too large for CUDA kernels");
   best.launch(args);
 }
 
 template <class A, class B, class Epilogue>
 void launch_gemm(const GemmArgs<A, B, Epilogue>& args) {
   if (args.m == 0 || args.n == 0) return;
+  constexpr int64_t kMost = INT32_MAX - 1024;  // rows, columns and k are counted in 32 bits, up to a few tiles beyond
+  check(std::max({args.m, args.n, args.k}) <= kMost, "a product of (", args.m, ", ", args.k, ") and (", args.k, ", ",
+        args.n, ") is too large for CUDA kernels");
   switch (launch_context().precision) {
     case MatmulPrecision::kFloat32:
       return launch_gemm_of<SimtShare>(args);

@@ -28,7 +28,6 @@ struct StepQuads {
   static constexpr int kPerLine = Part::kLength / 4, kLines = Tile::kThreads / kPerLine;
   static_assert(Tile::kThreads % kPerLine == 0);
   static constexpr int kEach = (Part::kLines + kLines - 1) / kLines;
-  static constexpr int kSlices = 16;  // no kSliceK is larger
 
   // The first one's place in the part.
   static __device__ __forceinline__ int line() { return static_cast<int>(threadIdx.x / kPerLine); }
@@ -38,7 +37,7 @@ struct StepQuads {
   // Behind the last slice of k nothing is brought.
   template <class Body>
   static __device__ __forceinline__ void for_each(const Section& section, int left, Part& part, Body body) {
-    if (Part::kAlongReduced ? place() >= left + kSlices : left <= 0) return;
+    if (Part::kAlongReduced ? place() >= left + Tile::ThreadShare::kSliceK : left <= 0) return;
     const int k = section.end - left;
 #pragma unroll
     for (int i = 0; i < kEach; i++) {
@@ -134,7 +133,7 @@ struct Lines {
   __device__ __forceinline__ Cursor cursor(int line, int place) const { return quad_cursor(line * stride + place); }
   template <int step_k>
   __device__ __forceinline__ void advance(Cursor& cursor) const {
-    cursor.quads += step_k * (along_reduced ? 1 : static_cast<uint32_t>(stride)) / 4;
+    cursor.quads += step_k / 4 * (along_reduced ? 1 : static_cast<uint32_t>(stride));
   }
   __device__ __forceinline__ bool has_whole_quads() const { return length % 4 == 0; }
   template <bool whole>
@@ -163,7 +162,7 @@ struct Panels {
   template <int step_k>
   __device__ __forceinline__ void advance(Cursor& cursor) const {
     static_assert(step_k % kPanel == 0 || !transposed);
-    cursor.quads += step_k * (transposed ? static_cast<uint32_t>(k) : kPanel) / 4;
+    cursor.quads += step_k / 4 * (transposed ? static_cast<uint32_t>(k) : kPanel);
   }
   __device__ __forceinline__ bool has_whole_quads() const { return true; }
   template <bool whole>

@@ -34,7 +34,7 @@ void start_step(const Program& program, StepOrder order, SideStreams& side) {
       const Step& step = phase.steps[i];
       context.branch = i % branches;
       context.stream = side.stream(main, context.branch);
-      if (branches > 1) context.follows_grid = false;  // what a branch begins with follows an event
+      if (branches > 1) context.follows_grid = false;  // it may be what its branch begins with, after an event
       context.guard = step.changes_state ? program.state : nullptr;
       for (int call = 0; call < step.n_tiles; call++) step.run(step.call.get(), call, step.n_tiles);
     }

@@ -59,7 +59,7 @@ void lower_grad_input(LowerContext& c) {
   const Shape &dy = c.shape(0), &w = c.shape(1);
   const bool transposed = c.kernels.transposes_dy;
   DenseGradInputArgs a{};
-  a.m = dy[transposed], a.n = dy[!transposed], a.k = w[0];
+  a.m = transposed ? dy[1] : dy[0], a.n = transposed ? dy[0] : dy[1], a.k = w[0];
   a.dy = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
   a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);

@@ -49,7 +49,7 @@ std::vector<int> schedule(const Graph& graph) {
       accesses[root].push_back({i, node.order, write});
     }
     if (node.op == &kCheckFinite || node.attrs.flag("check_finite")) checks.push_back(i);
-    if (!written.empty()) writers.push_back(i);
+    if (!written.empty() || node.op == &kAccumulate) writers.push_back(i);
   }
   // What the tape has before a write of a variable stays before it, what it has after stays after.
   for (const auto& [variable, list] : accesses) {
@@ -59,7 +59,7 @@ std::vector<int> schedule(const Graph& graph) {
       }
     }
   }
-  // No variable changes before the loss is known to be finite.
+  // No variable changes, and nothing is added up, before the loss is known to be finite.
   for (int check : checks) {
     for (int writer : writers) before[writer].push_back(check);
   }

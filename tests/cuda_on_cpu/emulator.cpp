@@ -295,6 +295,8 @@ const Parcel* exchange(unsigned mask, const Parcel& mine) {
 }
 
 void copy_later(void* to, const void* from, int bytes, int source_bytes) {
+  const auto misaligned = [&](const void* p) { return reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes); };
+  if (misaligned(to) || misaligned(from)) throw std::runtime_error("CUDA: cp.async with a misaligned address");
   // Read now, so that a wrong address is reported where it was given.
   volatile char sum = 0;
   for (int i = 0; i < source_bytes; i++) sum = static_cast<char>(sum + static_cast<const volatile char*>(from)[i]);
