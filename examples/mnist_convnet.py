@@ -30,7 +30,7 @@ def build_model() -> weft.Sequential:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _options.parser(__doc__, epochs=15, batch_size=128).parse_args(arguments)
+    options = _options.parser(__doc__, epochs=20, batch_size=128).parse_args(arguments)
     weft.utils.set_random_seed(options.seed)
 
     mnist = weft.datasets.mnist

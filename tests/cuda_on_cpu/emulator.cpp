@@ -34,8 +34,9 @@ struct Thread {
   bool waited_for_grid = false;
   unsigned mask = 0;  // of the lanes it waits for
   Parcel parcel;
-  std::vector<std::vector<Copy>> copies;  // closed groups, oldest first
-  std::vector<Copy> open_copies;
+  std::vector<Copy> copies;  // oldest first
+  std::vector<int> groups;   // how many of the copies each closed group has
+  int open_copies = 0;
 };
 
 struct Warp {
@@ -298,22 +299,27 @@ void copy_later(void* to, const void* from, int bytes, int source_bytes) {
   const auto misaligned = [&](const void* p) { return reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes); };
   if (misaligned(to) || misaligned(from)) throw std::runtime_error("CUDA: cp.async with a misaligned address");
   // Read now, so that a wrong address is reported where it was given.
-  volatile char sum = 0;
-  for (int i = 0; i < source_bytes; i++) sum = static_cast<char>(sum + static_cast<const volatile char*>(from)[i]);
-  thread->open_copies.push_back({to, from, bytes, source_bytes});
+  const volatile char* const first = static_cast<const volatile char*>(from);
+  if (source_bytes > 0) static_cast<void>(first[0]), static_cast<void>(first[source_bytes - 1]);
+  thread->copies.push_back({to, from, bytes, source_bytes});
+  thread->open_copies++;
 }
 void close_copies() {
-  thread->copies.push_back(std::move(thread->open_copies));
-  thread->open_copies.clear();
+  thread->groups.push_back(thread->open_copies);
+  thread->open_copies = 0;
 }
 void wait_for_copies(int groups_left) {
-  while (thread->copies.size() > static_cast<size_t>(groups_left)) {
-    for (const Copy& copy : thread->copies.front()) {
-      std::memset(copy.to, 0, static_cast<size_t>(copy.bytes));
-      if (copy.source_bytes > 0) std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.source_bytes));
-    }
-    thread->copies.erase(thread->copies.begin());
+  const int groups = static_cast<int>(thread->groups.size()) - groups_left;
+  if (groups <= 0) return;
+  int landing = 0;
+  for (int i = 0; i < groups; i++) landing += thread->groups[static_cast<size_t>(i)];
+  for (int i = 0; i < landing; i++) {
+    const Copy& copy = thread->copies[static_cast<size_t>(i)];
+    std::memset(copy.to, 0, static_cast<size_t>(copy.bytes));
+    if (copy.source_bytes > 0) std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.source_bytes));
   }
+  thread->copies.erase(thread->copies.begin(), thread->copies.begin() + landing);
+  thread->groups.erase(thread->groups.begin(), thread->groups.begin() + groups);
 }
 
 }  // namespace emulator
