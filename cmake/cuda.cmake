@@ -55,7 +55,7 @@ endif()
 if(build_cuda AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   if(WEFT_CUDA_RELEASE)
     # What is compiled for 8.0 runs on all of 8.x, and so on; what is in between and behind compiles PTX.
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90a-real 100-real 120-real 80-virtual 120-virtual)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90a-real 100-real 120-real 100-virtual)
   else()
     execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code OUTPUT_VARIABLE known_gpus ERROR_QUIET)
     foreach(gpu IN LISTS found_gpus)
