@@ -85,9 +85,15 @@ def test_rows_gathered_into_one_array_leave_a_run_over_another_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"array": np.zeros((9, 4), np.float32)}, r"must have rows like \(5, 3\) and their type"),
-        ({"array": np.zeros((9, 3), np.float64)}, r"must have rows like \(5, 3\) and their type"),
-        ({"array": np.zeros(9, np.float32)}, r"must have rows like \(5, 3\) and their type"),
+        (
+            {"array": np.zeros((9, 4), np.float32)},
+            r"those of shape \(5, 3\), got shape \(9, 4\)",
+        ),
+        ({"array": np.zeros((9, 3), np.float64)}, "the type that the room is for, got float64"),
+        (
+            {"array": np.zeros(9, np.float32)},
+            r"those of shape \(5, 3\), got shape \(9,\)",
+        ),
         ({"array": np.zeros((9, 6), np.float32)[:, ::2]}, "must be C-contiguous"),
         ({"end": 10}, "there are no rows 0 to 10 of 9"),
         ({"begin": -1}, "there are no rows -1 to 5 of 9"),

@@ -58,8 +58,8 @@ void gather(DeviceArray& held, const py::array& array, const std::optional<py::a
             int64_t end) {
   const Shape shape = shape_of(array);
   check(array.flags() & py::array::c_style, "the array must be C-contiguous");
-  check(dtype_of(array) == held.dtype, "the array must be ", dtype_name(held.dtype), ", got ",
-        dtype_name(dtype_of(array)));
+  check(dtype_of(array) == held.dtype, "the array must have the type that the room is for, got ",
+        std::string(py::str(array.dtype())));
   check(!shape.empty() && shape.size() == held.shape.size() &&
             std::equal(shape.begin() + 1, shape.end(), held.shape.begin() + 1),
         "the array must have rows like those of shape ", held.shape, ", got shape ", shape);
