@@ -190,8 +190,12 @@ TileChoice<Args> tile_choice(const Args& args) {
 template <template <int m, int n, bool a_along_k, bool b_along_k> class Share, class Args>
 void launch_gemm_of(const Args& args) {
   constexpr bool kA = decltype(args.a)::kAlongReduced, kB = decltype(args.b)::kAlongReduced;
+  const auto launch = [&](const TileChoice<Args>& choice) {
+    check(choice.launch != nullptr, "a product with ", args.n, " columns is too large for CUDA kernels");
+    choice.launch(args);
+  };
   if constexpr (std::is_member_pointer_v<decltype(&decltype(args.epilogue)::rows_per_item)>) {  // it may be large
-    if (args.epilogue.rows_per_item > 128) return tile_choice<SimtShare<256, 32, kA, kB>>(args).launch(args);
+    if (args.epilogue.rows_per_item > 128) return launch(tile_choice<SimtShare<256, 32, kA, kB>>(args));
   }
   TileChoice<Args> best = tile_choice<Share<128, 128, kA, kB>>(args);
   const auto consider = [&](const TileChoice<Args>& other) {
@@ -202,8 +206,7 @@ void launch_gemm_of(const Args& args) {
   consider(tile_choice<Share<128, 32, kA, kB>>(args));
   consider(tile_choice<Share<64, 64, kA, kB>>(args));
   consider(tile_choice<Share<32, 32, kA, kB>>(args));
-  check(best.launch != nullptr, "a product with ", args.n, " columns is too large for CUDA kernels");
-  best.launch(args);
+  launch(best);
 }
 
 template <class A, class B, class Epilogue>
