@@ -11,6 +11,7 @@ trap 'rm -rf "$folder"' EXIT
 
 isas=$("$python" -c "from weft import _core; print(*_core.cpu_info()['isas_found'])")
 cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=None -DWEFT_SANITIZE=ON -DWEFT_CUDA=OFF \
+  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF \
   -DPython_EXECUTABLE="$python" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >/dev/null
 cmake --build "$folder/build" >/dev/null
 mkdir "$folder/python"

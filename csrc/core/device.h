@@ -87,9 +87,6 @@ struct Program {
   mutable std::shared_ptr<void> compiled;
 };
 
-// In what matrix products multiply; they always add in float32. kTf32x3 is as exact as float32: three products of TF32.
-enum class MatmulPrecision { kFloat32, kTf32, kBfloat16, kTf32x3 };
-
 // What Device::allocate throws; MemoryError in Python.
 class OutOfMemory : public std::bad_alloc {
  public:

@@ -7,6 +7,9 @@
 
 namespace weft {
 
+// In what matrix products multiply; they always add in float32. kTf32x3 is as exact as float32: three products of TF32.
+enum class MatmulPrecision { kFloat32, kTf32, kBfloat16, kTf32x3 };
+
 // Values inside a plan are float32 or int32, places of maxima uint8; the others occur in data that users feed.
 enum class DType : uint8_t {
   kFloat32,

@@ -16,27 +16,14 @@ struct GradLines {
   __device__ __forceinline__ float4 load4(int pixel, int first) const { return dy.at(order.at(pixel), first); }
 };
 
-// The gradient of run blockIdx.z of the images.
-struct PartialEpilogue {
-  static constexpr int rows_per_item = 1;
-  float* partials;  // (groups, panels), stride partials_stride
-  int64_t partials_stride, k;
-
-  __device__ void store4(int64_t row, int64_t column, const float* c, int) const {
-    float* to = partials + blockIdx.z * partials_stride + column / kPanel * kPanel * k + row * kPanel;
-    *reinterpret_cast<float4*>(to + column % kPanel) = *reinterpret_cast<const float4*>(c);
-  }
-};
-
-template <class Epilogue>
-void multiply(const Conv2dGradKernelArgs& args, int64_t groups, const Epilogue& epilogue) {
+void multiply(const Conv2dGradKernelArgs& args, int64_t splits, const KernelGradEpilogue& epilogue) {
   const ConvShape& s = args.shape;
   const int64_t image_pixels = s.oh * s.ow, pixels = s.n * image_pixels;
   const Patches<false> x = patches<false>(s, args.x, args.x_stride, {1, 1});
   const GradLines dy = {output_grad(s, args.pool, args.dy, args.dy_stride, args.argmax, args.argmax_stride),
                         single_pixels(s.oh, s.ow)};
-  launch_gemm(GemmArgs<Patches<false>, GradLines, Epilogue>{s.kh * s.kw * s.c, s.f, pixels, image_pixels, groups, x, dy,
-                                                            epilogue});
+  launch_gemm(GemmArgs<Patches<false>, GradLines, KernelGradEpilogue>{s.kh * s.kw * s.c, s.f, pixels, image_pixels,
+                                                                      splits, x, dy, epilogue});
 }
 
 void conv2d_grad_kernel(const Conv2dGradKernelArgs& args) {
@@ -46,7 +33,8 @@ void conv2d_grad_kernel(const Conv2dGradKernelArgs& args) {
 
 void conv2d_grad_kernel_partials(const Conv2dGradKernelPartialsArgs& args) {
   const ConvShape& s = args.gradient.shape;
-  multiply(args.gradient, args.groups, PartialEpilogue{args.partials, args.partials_stride, s.kh * s.kw * s.c});
+  multiply(args.gradient, args.groups,
+           KernelGradEpilogue{args.partials, nullptr, s.kh * s.kw * s.c, UpdateSpec(), args.partials_stride});
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <thread>
 
 #include "cuda/cuda_device.h"
@@ -8,23 +7,6 @@
 #include "cuda/step_graph.h"
 
 namespace weft::cuda {
-
-void allow_shared_memory(const void* kernel, size_t bytes) {
-  static std::mutex mutex;
-  static std::map<std::pair<int, const void*>, size_t> allowed;  // by GPU and kernel
-  std::lock_guard lock(mutex);
-  int device = 0;
-  WEFT_CUDA(cudaGetDevice(&device));
-  size_t& most = allowed[{device, kernel}];
-  if (bytes <= most) return;
-  WEFT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
-  most = bytes;
-}
-
-LaunchContext& launch_context() {
-  static thread_local LaunchContext context;
-  return context;
-}
 
 // Older ones cannot read compressed kernels, nor load a kernel while a stream is captured.
 static constexpr int kOldestDriver = 12040;

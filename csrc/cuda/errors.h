@@ -1,19 +1,18 @@
-// Errors of CUDA calls, as exceptions that say which call failed and where.
+// Errors of CUDA calls, as exceptions that say which call failed and where; and of sizes that kernels cannot take. What
+// they are put together with stays in launch.cu: it would cost each file of kernels three seconds of compiling.
 #pragma once
 
 #include <cuda_runtime.h>
 
-#include <sstream>
-#include <stdexcept>
-
 namespace weft::cuda {
 
+// std::runtime_error
+[[noreturn]] void fail_call(cudaError_t error, const char* expression, const char* file, int line);
+// std::invalid_argument with printf's format (ValueError in Python)
+[[noreturn]] __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
+
 inline void check_call(cudaError_t error, const char* expression, const char* file, int line) {
-  if (error == cudaSuccess) return;
-  std::ostringstream text;
-  text << "CUDA: " << cudaGetErrorString(error) << " (" << cudaGetErrorName(error) << ") in " << expression << ", "
-       << file << ":" << line;
-  throw std::runtime_error(text.str());
+  if (error != cudaSuccess) fail_call(error, expression, file, line);
 }
 
 }  // namespace weft::cuda

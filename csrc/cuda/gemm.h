@@ -25,7 +25,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/check.h"
 #include "core/types.h"
 #include "cuda/gemm_operands.h"
 #include "cuda/gemm_share.h"
@@ -191,7 +190,8 @@ template <template <int m, int n, bool a_along_k, bool b_along_k> class Share, c
 void launch_gemm_of(const Args& args) {
   constexpr bool kA = decltype(args.a)::kAlongReduced, kB = decltype(args.b)::kAlongReduced;
   const auto launch = [&](const TileChoice<Args>& choice) {
-    check(choice.launch != nullptr, "a product with ", args.n, " columns is too large for CUDA kernels");
+    if (!choice.launch)
+      fail("a product with %lld columns is too large for CUDA kernels", static_cast<long long>(args.n));
     choice.launch(args);
   };
   if constexpr (std::is_member_pointer_v<decltype(&decltype(args.epilogue)::rows_per_item)>) {  // it may be large
@@ -213,8 +213,9 @@ template <class A, class B, class Epilogue>
 void launch_gemm(const GemmArgs<A, B, Epilogue>& args) {
   if (args.m == 0 || args.n == 0) return;
   constexpr int64_t kMost = INT32_MAX - 1024;  // rows, columns and k are counted in 32 bits, up to a few tiles beyond
-  check(std::max({args.m, args.n, args.k}) <= kMost, "a product of (", args.m, ", ", args.k, ") and (", args.k, ", ",
-        args.n, ") is too large for CUDA kernels");
+  if (const long long m = args.m, n = args.n, k = args.k; m > kMost || n > kMost || k > kMost) {
+    fail("a product of (%lld, %lld) and (%lld, %lld) is too large for CUDA kernels", m, k, k, n);
+  }
   switch (launch_context().precision) {
     case MatmulPrecision::kFloat32:
       return launch_gemm_of<SimtShare>(args);

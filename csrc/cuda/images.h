@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
 #include "cuda/divisor.h"
 #include "cuda/launch.h"
 
@@ -48,7 +47,8 @@ struct ImageItems {
 
 // Offsets within an image are counted in 32 bits.
 inline void check_image_size(int64_t elements) {
-  check(elements <= INT32_MAX, "an image of ", elements, " numbers is too large for CUDA kernels");
+  if (elements <= INT32_MAX) return;
+  fail("an image of %lld numbers is too large for CUDA kernels", static_cast<long long>(elements));
 }
 
 // start(items) for all images: once, unless they are very many.

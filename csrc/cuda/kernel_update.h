@@ -18,11 +18,12 @@ struct KernelGradEpilogue {
   float* w;     // as grad
   int64_t k;
   UpdateSpec update;
+  int64_t split_stride = 0;  // from one split's gradient to the next one's
 
   __device__ void store4(int64_t row, int64_t column, const float* c, int) const {
     const int64_t at = column / kPanel * kPanel * k + row * kPanel + column % kPanel;
     if (update.rule == UpdateRule::kNone) {
-      *reinterpret_cast<float4*>(grad + at) = *reinterpret_cast<const float4*>(c);
+      *reinterpret_cast<float4*>(grad + blockIdx.z * split_stride + at) = *reinterpret_cast<const float4*>(c);
       return;
     }
     float elements[4] = {c[0], c[1], c[2], c[3]};

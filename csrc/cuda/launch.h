@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "core/device.h"
 #include "core/step_state.h"
+#include "core/types.h"
 #include "cuda/errors.h"
 #include "cuda/ptx.h"
 #include "ops/kernel.h"

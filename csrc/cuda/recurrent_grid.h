@@ -6,7 +6,6 @@
 
 #include <cstdint>
 
-#include "core/check.h"
 #include "cuda/launch.h"
 #include "ops/recurrent.h"
 
@@ -119,7 +118,10 @@ inline RecurrentGrid fastest_recurrent_grid(const RecurrentNeeds& needs, bool (*
       if (least < 0.0 || clocks < least) least = clocks, fastest = grid;
     }
   }
-  check(least >= 0.0, "a recurrent layer of ", needs.shape.h, " units does not fit into this GPU's shared memory");
+  if (least < 0.0) {
+    fail("a recurrent layer of %lld units does not fit into this GPU's shared memory",
+         static_cast<long long>(needs.shape.h));
+  }
   const int64_t blocks = ceil_divide(fastest.n, fastest.rows());
   fastest.blocks = static_cast<int>(blocks < multiprocessors ? blocks : multiprocessors);
   return fastest;

@@ -67,9 +67,11 @@ Order chosen_order() {
   throw std::runtime_error("CUDA_ON_CPU_ORDER must be forward, reverse or random, got '" + order + "'");
 }
 
-// Stacks are kept from grid to grid: only pages that a kernel touched cost memory.
+// Stacks are kept from grid to grid: only pages that a kernel touched cost memory. What a grid that failed has left on
+// them is nothing that another fiber may run on.
 class Stacks {
  public:
+  void drop() { stacks_.clear(); }
   Stack& at(size_t i) {
     while (stacks_.size() <= i) stacks_.push_back(std::make_unique<Stack>());
     return *stacks_[i];
@@ -226,10 +228,7 @@ std::string order_name() {
   return wish ? wish : "forward";
 }
 
-void run(const Grid& grid, const std::function<void()>& kernel) {
-  static std::mutex one_grid;
-  std::lock_guard lock(one_grid);
-  static Stacks stacks;
+static void run_blocks(const Grid& grid, const std::function<void()>& kernel, Stacks& stacks) {
   const Order order = chosen_order();
   const size_t n = size_t{grid.threads.x} * grid.threads.y * grid.threads.z;
   const size_t cluster = size_t{grid.cluster.x} * grid.cluster.y * grid.cluster.z;
@@ -274,6 +273,18 @@ void run(const Grid& grid, const std::function<void()>& kernel) {
         throw std::runtime_error("CUDA: " + name_of(b, i) + " did not wait for the grid that its own overlaps");
       }
     }
+  }
+}
+
+void run(const Grid& grid, const std::function<void()>& kernel) {
+  static std::mutex one_grid;
+  std::lock_guard lock(one_grid);
+  static Stacks stacks;
+  try {
+    run_blocks(grid, kernel, stacks);
+  } catch (...) {
+    stacks.drop();
+    throw;
   }
 }
 

@@ -36,6 +36,13 @@ void before_switch(Fiber& from, const Fiber& to, bool for_good) {
   (void)from, (void)to, (void)for_good;
 #endif
 }
+void unpoison(const char* memory, size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(memory, bytes);
+#else
+  (void)memory, (void)bytes;
+#endif
+}
 void after_switch(Fiber& now) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(now.fake_stack, nullptr, nullptr);
@@ -90,16 +97,19 @@ Stack::Stack() {
   mprotect(memory, kGuard, PROT_NONE);
   bottom_ = static_cast<char*>(memory) + kGuard;
 }
-Stack::~Stack() { munmap(bottom_ - kGuard, kStackBytes + kGuard); }
+Stack::~Stack() {
+  unpoison(bottom_, kStackBytes);
+  munmap(bottom_ - kGuard, kStackBytes + kGuard);
+}
 size_t Stack::size() const { return kStackBytes; }
 
 void start_fiber(Fiber& fiber, Stack& stack, void (*main)()) {
   start_main = main;
   fiber.stack = &stack;
   fiber.fake_stack = nullptr;
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(stack.bottom(), stack.size());  // of what ran here before
-#endif
+  // Of a fiber that ran here and left, the outermost calls never returned.
+  constexpr size_t kOutermost = 8192;
+  unpoison(stack.bottom() + stack.size() - kOutermost, kOutermost);
 #if defined(__x86_64__)
   // As emulator_switch would have left it: six registers and a return address, which a call finds on a
   // stack of 16 bytes' alignment.

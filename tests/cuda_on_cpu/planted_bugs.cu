@@ -6,14 +6,6 @@
 #include "core/step_state.h"
 #include "cuda/launch.h"
 
-namespace weft::cuda {
-void allow_shared_memory(const void*, size_t) {}
-LaunchContext& launch_context() {
-  static LaunchContext context;
-  return context;
-}
-}  // namespace weft::cuda
-
 namespace {
 
 using namespace weft::cuda;
