@@ -39,10 +39,15 @@ struct Contributions {
   }
 
  private:
-  // Rare, and long where it is inlined for each of a thread's quads.
-  __device__ __attribute__((noinline)) float4 from_taps(const Pixel& in, int first) const {
-    return make_float4(from_tap(in, taps.at(first)).x, from_tap(in, taps.at(first + 1)).x,
-                       from_tap(in, taps.at(first + 2)).x, from_tap(in, taps.at(first + 3)).x);
+  // Rare: a loop, so that it is not long in each of the places where a quad is loaded.
+  __device__ __forceinline__ float4 from_taps(const Pixel& in, int first) const {
+    float4 quad = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll 1
+    for (int i = 0; i < 4; i++) {
+      const float x = from_tap(in, taps.at(first + i)).x;
+      quad = make_float4(i == 0 ? x : quad.x, i == 1 ? x : quad.y, i == 2 ? x : quad.z, i == 3 ? x : quad.w);
+    }
+    return quad;
   }
   __device__ __forceinline__ float4 from_tap(const Pixel& in, const Tap& tap) const {
     const ConvShape& s = dy.s;

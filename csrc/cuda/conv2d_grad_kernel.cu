@@ -34,7 +34,7 @@ void conv2d_grad_kernel(const Conv2dGradKernelArgs& args) {
 void conv2d_grad_kernel_partials(const Conv2dGradKernelPartialsArgs& args) {
   const ConvShape& s = args.gradient.shape;
   multiply(args.gradient, args.groups,
-           KernelGradEpilogue{args.partials, nullptr, s.kh * s.kw * s.c, UpdateSpec(), args.partials_stride});
+           KernelGradEpilogue{args.partials, nullptr, s.kh * s.kw * s.c, {}, args.partials_stride});
 }
 
 }  // namespace

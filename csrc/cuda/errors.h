@@ -1,5 +1,5 @@
-// Errors of CUDA calls, as exceptions that say which call failed and where; and of sizes that kernels cannot take. What
-// they are put together with stays in launch.cu: it would cost each file of kernels three seconds of compiling.
+// Errors of CUDA calls, as exceptions that say which call failed and where; and of sizes that kernels cannot take.
+// Their texts are made in errors.cu: <sstream> here would cost each file of kernels three seconds of compiling.
 #pragma once
 
 #include <cuda_runtime.h>

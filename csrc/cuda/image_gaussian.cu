@@ -1,6 +1,8 @@
 // gaussian_filter over the last two axes of (N, planes, H, W). A block makes a tile of a plane: it filters along their
 // rows all rows that its outputs depend on, keeps them in shared memory, and filters these along their columns.
 // Each element is one chain of FMAs in the order of its sources. The scratch plane of the arguments is not needed.
+#include <cstdlib>
+
 #include "cuda/images.h"
 #include "cuda/table.h"
 #include "ops/image.h"

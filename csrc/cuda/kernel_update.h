@@ -14,7 +14,7 @@ WEFT_FUNCTION void update_elements(const UpdateSpec& spec, float* w, int64_t at,
 
 struct KernelGradEpilogue {
   static constexpr int rows_per_item = 1;
-  float* grad;  // panels (n/16, k, 16), or null with a rule
+  float* grad;  // panels (n/16, k, 16) of each split, or null with a rule
   float* w;     // as grad
   int64_t k;
   UpdateSpec update;

@@ -1,9 +1,6 @@
-#include <cstdarg>
-#include <cstdio>
 #include <map>
 #include <mutex>
-#include <sstream>
-#include <stdexcept>
+#include <utility>
 
 #include "cuda/launch.h"
 
@@ -24,22 +21,6 @@ void allow_shared_memory(const void* kernel, size_t bytes) {
   if (bytes <= most) return;
   WEFT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
   most = bytes;
-}
-
-void fail_call(cudaError_t error, const char* expression, const char* file, int line) {
-  std::ostringstream text;
-  text << "CUDA: " << cudaGetErrorString(error) << " (" << cudaGetErrorName(error) << ") in " << expression << ", "
-       << file << ":" << line;
-  throw std::runtime_error(text.str());
-}
-
-void fail(const char* format, ...) {
-  char text[256];
-  va_list values;
-  va_start(values, format);
-  std::vsnprintf(text, sizeof(text), format, values);
-  va_end(values);
-  throw std::invalid_argument(text);
 }
 
 }  // namespace weft::cuda
