@@ -257,12 +257,16 @@ def test_model_checkpoint(tmp_path):
     other = regression()
     other.load_weights(tmp_path / "deep" / names[1])
     assert other.get_weights()[1][0] == 1.0
-    often = callbacks.ModelCheckpoint(tmp_path / "b{batch}.safetensors", save_freq=2)
+    often = callbacks.ModelCheckpoint(
+        tmp_path / "b{batch}.safetensors", save_weights_only=True, save_freq=2
+    )
     model.fit(X, Y, batch_size=5, verbose=0, callbacks=[often])
     assert sorted(p.name for p in tmp_path.glob("b*")) == ["b2.safetensors", "b4.safetensors"]
     assert model.last_fit_mode == "batch"
     with pytest.raises(KeyError, match="val_loss"):
-        model.fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(path)])
+        model.fit(
+            X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(path, save_weights_only=True)]
+        )
     with pytest.raises(ValueError, match="save_freq"):
         callbacks.ModelCheckpoint(path, save_freq="batch")
 
@@ -319,7 +323,7 @@ def test_unclear_names_are_refused_before_training():
     for make in (
         callbacks.EarlyStopping,
         callbacks.ReduceLROnPlateau,
-        lambda name: callbacks.ModelCheckpoint("x", name, save_best_only=True),
+        lambda name: callbacks.ModelCheckpoint("x", name, 0, True, True),
     ):
         with pytest.raises(ValueError, match="'deviation' should grow or shrink"):
             model.fit(X, Y, verbose=0, callbacks=make("deviation"))

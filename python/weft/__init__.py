@@ -76,4 +76,4 @@ keras = _sys.modules[__name__]
 for _name in [_name for _name in _sys.modules if _name == "weft" or _name.startswith("weft.")]:
     _sys.modules["weft.keras" + _name.removeprefix("weft")] = _sys.modules[_name]
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

@@ -5,10 +5,36 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _counts: dict[str, int] = {}
+
+_SIMILAR = 0.75  # how much of two names must be equal for one to be suggested for the other
+_SHORT = 8  # names in a table that an error lists
+
+_FILES = (
+    "weft saves the weights alone; call model.save_weights(path), then make the model again (by "
+    "its code, or weft.models.model_from_json) and call model.load_weights(path)."
+)
+_INSTEAD = dict.fromkeys(("load_model", "save_model"), _FILES)
+
+
+class Missing:
+    """An attribute that Keras has and weft has not: reading it says what to use instead.
+
+    Subclasses and objects may have one of this name all the same.
+    """
+
+    def __init__(self, instead: str = _FILES) -> None:
+        self._instead = instead
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        thing = owner.__name__ if instance is None else instance
+        raise AttributeError(f"{thing} has no {self._name!r}: {self._instead}")
 
 
 def snake_case(name: str) -> str:
@@ -30,12 +56,30 @@ def reset_names() -> None:
     _counts.clear()
 
 
-def unknown_name(kind: str, name: object, known: Mapping[str, Any]) -> ValueError:
-    """The error for a name that is not in a table, with the nearest one that is."""
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`; did you mean 'relu'?` for 'rellu': the name that is meant, or "" if none is similar."""
     import difflib  # only errors need it
 
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    written = str(name).lower()
+    by_lower = {each.lower(): each for each in reversed(list(known))}  # the first of equal ones
+    near = difflib.get_close_matches(written, by_lower, 1, _SIMILAR)
+    if not near and len(written) > 2:  # the beginning of a name
+        near = sorted(each for each in by_lower if each.startswith(written))
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def unknown_argument(what: object, unknown: Iterable[str], known: Iterable[str]) -> TypeError:
+    """The error for keyword arguments that `what` has not, with a similar one that it has."""
+    names = list(unknown)
+    hint = did_you_mean(names[0], known) if len(names) == 1 else ""
+    return TypeError(f"{what} got an unknown argument: {', '.join(map(repr, names))}{hint or '.'}")
+
+
+def unknown_name(kind: str, name: object, known: Mapping[str, Any]) -> ValueError:
+    """The error for a name that is not in a table, with a similar one or all of a short table."""
+    hint = did_you_mean(name, known)
+    if not hint:
+        hint = f"; there are: {', '.join(known)}." if 0 < len(known) <= _SHORT else "."
     return ValueError(f"Unknown {kind} {name!r}{hint}")
 
 
@@ -81,17 +125,37 @@ def serialize(thing: Any) -> dict[str, Any]:
     return {"class_name": type(thing).__name__, "config": thing.get_config()}
 
 
-def missing_from(module: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module: says what weft has instead of a name that it has not."""
+def public_names(module: str) -> list[str]:
+    """The names that a module offers: `__all__`, or without it the public ones defined there."""
+    offered = vars(sys.modules[module])
+    if "__all__" in offered:
+        return sorted(offered["__all__"])
+    return sorted(
+        name
+        for name, value in offered.items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module
+    )
+
+
+def explain_missing(module: str) -> None:
+    """Lets a module say what weft has instead of a name that it has not, and list what it offers.
+
+    `dir` then leaves out what the module imports for itself.
+    """
 
     def look_up(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        import difflib  # only errors need it
-
-        known = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ": weft does not have all of Keras."
+        if name in _INSTEAD:
+            text = f"{module} has no {name!r}: {_INSTEAD[name]}"
+            # `from module import name` would replace the text of an AttributeError by its own.
+            importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
+            raise ImportError(text) if importing else AttributeError(text)
+        known = [each for each in public_names(module) if not each.startswith("_")]
+        hint = did_you_mean(name, known) or ": weft does not have all of Keras."
         raise AttributeError(f"{module} has no {name!r}{hint}")
 
-    return look_up
+    # Not by assignments in the module, which would make type checkers believe in any name there.
+    namespace = vars(sys.modules[module])
+    namespace["__getattr__"] = look_up
+    namespace["__dir__"] = lambda: public_names(module)

@@ -137,3 +137,6 @@ def deserialize(
         raise ValueError(f"An activation's config needs a name, got {config!r}.")
     custom: Callable[..., Any] | None = (custom_objects or {}).get(name)
     return custom or get(name)
+
+
+_names.explain_missing(__name__)

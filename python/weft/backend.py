@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weft._names import reset_names
+from weft import _names
 from weft.config import (
     epsilon,
     floatx,
@@ -41,7 +41,7 @@ def clear_session(free_memory: bool = True) -> None:
     Models that exist stay as they are. `free_memory` is accepted as in Keras; memory is returned
     as soon as a model is no longer used, so nothing needs to be done.
     """
-    reset_names()
+    _names.reset_names()
 
 
 def get_value(x: Any) -> Any:
@@ -56,3 +56,6 @@ def set_value(x: Any, value: Any) -> None:
         ValueError: The shape differs.
     """
     x.assign(value)
+
+
+_names.explain_missing(__name__)

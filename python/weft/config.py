@@ -6,7 +6,7 @@ import operator
 import os
 from typing import Any
 
-from weft import _core
+from weft import _core, _names
 from weft.devices import get_device, list_devices, set_device
 
 __all__ = [
@@ -158,3 +158,6 @@ def set_image_data_format(data_format: str) -> None:
             f"set_image_data_format expects 'channels_last', the order weft computes in, "
             f"got {data_format!r}."
         )
+
+
+_names.explain_missing(__name__)

@@ -334,3 +334,6 @@ def deserialize(
     """The initializer of a config that `serialize` gave."""
     made: Callable[..., Any] = _names.deserialize("initializer", config, _TABLE, custom_objects)
     return made
+
+
+_names.explain_missing(__name__)

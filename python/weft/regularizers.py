@@ -120,3 +120,6 @@ def deserialize(
     """The regularizer of a config that `serialize` gave."""
     result: Callable[[Any], Any] = _names.deserialize("regularizer", config, _TABLE, custom_objects)
     return result
+
+
+_names.explain_missing(__name__)

@@ -23,4 +23,4 @@ __all__ = [
 ]
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import IO, Any
 
 from weft.callbacks.callback import Callback, Logs
@@ -17,7 +18,8 @@ class ModelCheckpoint(MonitorCallback):
         monitor: The value that tells which epoch is best.
         verbose: 1 to print when it saves.
         save_best_only: Whether to save only when the value became better.
-        save_weights_only: Accepted as in Keras; weights are what is saved.
+        save_weights_only: Whether only weights are wanted: they are what is saved in any case,
+            with a warning unless this is True.
         mode: "min", "max", or "auto", which goes by the name.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: If given, only values that are better than this are saved.
@@ -44,6 +46,12 @@ class ModelCheckpoint(MonitorCallback):
             raise ValueError(
                 f"ModelCheckpoint expects save_freq 'epoch' or a number of batches, "
                 f"got {save_freq!r}."
+            )
+        if not save_weights_only:
+            warnings.warn(
+                "ModelCheckpoint saves the weights alone, which model.load_weights reads; "
+                "pass save_weights_only=True.",
+                stacklevel=2,
             )
         self.filepath = os.fspath(filepath)
         self.verbose = verbose

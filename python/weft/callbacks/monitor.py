@@ -6,6 +6,7 @@ import re
 import warnings
 from typing import Any
 
+from weft import _names
 from weft.callbacks.callback import Callback, Logs
 
 # Names whose values are better when larger; losses and errors are better when smaller.
@@ -73,10 +74,15 @@ class MonitorCallback(Callback):
             return True
         if any(part in name for part in _DOWN):
             return False
-        raise ValueError(
+        message = (
             f"{type(self).__name__} cannot tell whether {self.monitor!r} should grow or shrink; "
-            "pass mode='max' or mode='min'."
+            "pass mode='max' or mode='min'"
         )
+        known = list(getattr(self.model, "metrics_names", ()))
+        if known and name not in known:
+            names = [*known, *(f"val_{each}" for each in known)]
+            message += f", or one of: {', '.join(names)}{_names.did_you_mean(self.monitor, names)}"
+        raise ValueError(message if message.endswith("?") else f"{message}.")
 
     def _monitored(self, logs: Logs | None) -> Any:
         logs = logs or {}

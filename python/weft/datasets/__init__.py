@@ -10,4 +10,4 @@ from weft.datasets.idx import read_idx
 __all__ = ["fashion_mnist", "mnist", "read_idx"]
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

@@ -188,4 +188,4 @@ def deserialize(
     return layer
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

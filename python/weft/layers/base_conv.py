@@ -72,6 +72,11 @@ class BaseConv(Layer):
     def _prefixes(self) -> tuple[str, ...]:
         return (*self._kernels.values(), "bias")
 
+    def _argument_names(self) -> list[str]:
+        kinds = ("initializer", "regularizer")
+        settings = [f"{prefix}_{kind}" for prefix in self._prefixes() for kind in kinds]
+        return [*super()._argument_names(), *settings]
+
     def _channels(self, input_shape: PartialShape) -> int:
         """The number of channels; ValueError for a shape that is no batch of images."""
         if len(input_shape) != self._axes + 2 or any(n is None for n in input_shape[1:]):

@@ -16,6 +16,10 @@ from weft.layers.checks import sample_shape, training_position
 from weft.ops.core import EagerPlan, remember
 
 _CACHED_PLANS = 16
+_TENSORS = (
+    "weft keeps no tensors between calls; weft.Sequential(model.layers[:n]) computes the output "
+    "of the first n layers."
+)
 
 
 class Layer:
@@ -48,6 +52,8 @@ class Layer:
     """
 
     input_dtype = "float32"  # "int32" for layers of indices
+    input = _names.Missing(_TENSORS)
+    output = _names.Missing(_TENSORS)
 
     def __init__(
         self,
@@ -91,8 +97,16 @@ class Layer:
             self._batch_shape = (batch_size, *sample_shape(kwargs["input_shape"], self))
         kwargs.pop("input_shape", None)
         if kwargs:
-            unknown = ", ".join(map(repr, kwargs))
-            raise TypeError(f"{self} got an unknown argument: {unknown}.")
+            raise _names.unknown_argument(self, kwargs, self._argument_names())
+
+    def _argument_names(self) -> list[str]:
+        """What the class and its bases can be made with, by keyword."""
+        names = ["input_shape"]
+        for cls in type(self).__mro__:
+            code = getattr(vars(cls).get("__init__"), "__code__", None)
+            if code is not None:
+                names += code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        return names
 
     def __str__(self) -> str:
         return f"{type(self).__name__} {getattr(self, 'name', '?')!r}"

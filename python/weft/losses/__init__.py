@@ -144,4 +144,4 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     return loss
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

@@ -237,4 +237,4 @@ def deserialize(
     return metric
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

@@ -43,4 +43,4 @@ def model_from_json(
     return Sequential.from_config(described["config"], custom_objects)
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

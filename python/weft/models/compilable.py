@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from weft import _core, config
+from weft import _core, _names, config
 from weft.callbacks import History
 from weft.graph import Array, Shape, Tensor, Trace
 from weft.layers.layer import Layer, undone_on_failure
@@ -18,6 +19,15 @@ from weft.models.plans import PlanCache, StepPlan, build_predict_plan, build_ste
 
 _EVALUATE_ROWS = 256  # at once, where results do not depend on it
 _PREDICT_ROWS_PER_THREAD = 48  # at once: few enough that a convnet's activations stay in its cache
+
+# What models of one's own may override in Keras, and what to do in weft.
+_OWN_STEPS = {
+    "train_step": "call train_on_batch in a loop of your own, or compile with a loss of your own",
+    "test_step": "call test_on_batch in a loop of your own, or compile with a metric of your own",
+    "predict_step": "call predict_on_batch in a loop of your own",
+    "compute_loss": "compile with a loss function of your own, or call add_loss in call()",
+    "compute_metrics": "compile with metrics of your own",
+}
 
 
 def rows_at_once() -> int:
@@ -82,6 +92,7 @@ class Compilable:
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         fuse: bool | None = None,
+        **unknown: Any,
     ) -> None:
         """Sets how the model is trained.
 
@@ -97,9 +108,19 @@ class Compilable:
 
         Raises:
             ValueError: A name is unknown; the model is then as before.
+            TypeError: An argument is unknown.
+            NotImplementedError: The class defines a step of its own, such as `train_step`.
         """
+        if unknown:
+            known = inspect.signature(Compilable.compile).parameters
+            raise _names.unknown_argument("compile", unknown, known)
         if loss_weights is not None:
-            raise ValueError("compile expects no loss_weights, because there is one output.")
+            raise ValueError(
+                "compile expects no loss_weights (the third argument), because there is one "
+                "output; write metrics as metrics=[...]."
+            )
+        for method in _OWN_STEPS:
+            self._refuse_own(method)
         compiled = Compiled(optimizer, loss, metrics, weighted_metrics)
         if self.built:
             compiled.trained_variables(self)
@@ -143,6 +164,14 @@ class Compilable:
         self._fuse = bool(value)
         self._forget_plans()
 
+    def _refuse_own(self, method: str) -> None:
+        """Raises NotImplementedError if the class defines a method that only Keras would call."""
+        if hasattr(self, method):
+            raise NotImplementedError(
+                f"{type(self).__name__} defines {method}(), which weft does not call; "
+                f"{_OWN_STEPS[method]}."
+            )
+
     def _forget_plans(self) -> None:
         self._plans.clear()
 
@@ -165,6 +194,7 @@ class Compilable:
         x = checks.as_samples(x, method, "x")
         if y is None and compiled.loss is not None:
             raise ValueError(f"{method} expects y, because the model has a loss.")
+        checks.refuse_several(y, len(x), method)
         y = None if y is None else checks.as_samples(y, method, "y")
         weights = None if sample_weight is None else checks.check_weights(sample_weight, method)
         if class_weight is not None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft import _core, losses
-from weft.graph import Array
+from weft.graph import Array, Shape
 
 # Types that the core gathers; others are converted first.
 _GATHERED = frozenset("fdBbHhIiLlQq")
@@ -48,6 +48,7 @@ def as_samples(value: Any, method: str, name: str) -> Array:
         raise ValueError(f"{method} expects {name} to be one array, got a dict.")
     if isinstance(value, (list, tuple)) and len(value) == 1 and np.ndim(value[0]) > 1:
         value = value[0]  # Keras's way to write the inputs of a model that has just one
+    _refuse_batches(value, method, name)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
@@ -71,6 +72,33 @@ def as_samples(value: Any, method: str, name: str) -> Array:
         # float16, long double, or the other byte order
         array = array.astype(np.float32 if array.dtype.char == "e" else np.float64)
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _refuse_batches(value: Any, method: str, name: str) -> None:
+    """ValueError for generators and the like, which NumPy might read without an end."""
+    if isinstance(value, Sequence) or hasattr(value, "__array__"):
+        return
+    if hasattr(value, "__array_interface__") or not (
+        hasattr(value, "__iter__") or hasattr(value, "__getitem__")
+    ):
+        return
+    single = {"fit": "train_on_batch", "evaluate": "test_on_batch", "predict": "predict_on_batch"}
+    fix = f", or call {single[method]} for each batch" if method in single else ""
+    raise ValueError(
+        f"{method} expects {name} to be an array of numbers, got an object of type "
+        f"{type(value).__name__}; collect what it gives into arrays{fix}."
+    )
+
+
+def refuse_several(y: Any, rows: int, method: str) -> None:
+    """ValueError if y is a list of arrays that would each do for so many samples."""
+    if not isinstance(y, (list, tuple)) or len(y) < 2 or len(y) == rows:
+        return
+    if all(np.ndim(part) > 0 and len(part) == rows for part in y):
+        raise ValueError(
+            f"{method} expects y to be one array, because there is one output, "
+            f"got a list of {len(y)}."
+        )
 
 
 def check_finite(array: Array, method: str, name: str) -> None:
@@ -104,9 +132,21 @@ def fit_shape(x: Array, shape: Sequence[int | None] | None, model: str) -> Array
         wanted not in (None, got) for wanted, got in zip(shape[1:], x.shape[1:], strict=True)
     ):
         raise ValueError(
-            f"{model} expects inputs of shape {tuple(shape)}, got shape {(None, *x.shape[1:])}."
+            f"{model} expects inputs of shape {tuple(shape)}, got shape {(None, *x.shape[1:])}"
+            f"{_missing_axes(x.shape, tuple(shape[1:]))}."
         )
     return x
+
+
+def _missing_axes(got: Shape, sample: tuple[int | None, ...]) -> str:
+    """How to write x such that it has the batch axis or the channel axis that is missing."""
+    if got == sample:
+        return "; for one sample write x[None]"
+    if (*got[1:], 1) == sample:
+        return "; write x[..., None]"
+    if (*got, 1) == sample:
+        return "; for one sample write x[None, ..., None]"
+    return ""
 
 
 def check_lengths(data: Data, method: str) -> None:

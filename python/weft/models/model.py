@@ -11,6 +11,11 @@ from weft.graph import Array, Tensor, Trace
 from weft.layers.layer import Layer, PartialShape
 from weft.models.trainer import Trainer
 
+_TENSORS = (
+    "weft keeps no tensors between calls; the shapes are input_shape and output_shape, and "
+    "weft.Sequential(model.layers[:n]) is a model of the first n layers, with their weights."
+)
+
 
 class Model(Trainer, Layer):
     """A layer that can be trained. Most programs use `Sequential`.
@@ -44,6 +49,11 @@ class Model(Trainer, Layer):
         self._init_training()
         self._input_shape: PartialShape | None = None
         self._output_shape: PartialShape | None = None
+
+    save = _names.Missing()
+    export = _names.Missing()
+    inputs = _names.Missing(_TENSORS)
+    outputs = _names.Missing(_TENSORS)
 
     # Running
 

@@ -247,7 +247,9 @@ class Trainer(Compilable):
 
         Raises:
             ValueError: An argument does not fit.
+            NotImplementedError: The class defines `predict_step`, see `compile`.
         """
+        self._refuse_own("predict_step")
         batch = _batch_size(batch_size, "predict")
         bar = _verbosity(verbose, "predict")
         x = self._build_for(checks.as_samples(x, "predict", "x"))

@@ -4,6 +4,7 @@ What is built from them (layers, activations, losses, metrics) is differentiated
 runs natively on every device.
 """
 
+from weft import _names
 from weft.ops import image
 from weft.ops.conv import conv, conv_transpose, depthwise_conv, separable_conv
 from weft.ops.math import (
@@ -312,3 +313,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+_names.explain_missing(__name__)

@@ -75,4 +75,4 @@ def get(identifier: Any) -> Optimizer:
     raise ValueError(f"optimizers.get expects a name or an optimizer, got {identifier!r}.")
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)

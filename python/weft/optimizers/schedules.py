@@ -262,3 +262,6 @@ def _positive(steps: float, schedule: str) -> float:
     if not steps > 0:
         raise ValueError(f"{schedule} expects decay_steps above 0, got {steps}.")
     return steps
+
+
+_names.explain_missing(__name__)

@@ -28,9 +28,11 @@ def write_atomically(path: str | os.PathLike[str], pieces: Iterable[Any]) -> Non
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno is not None:  # it names the temporary file
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
     _flush_folder(folder)
 

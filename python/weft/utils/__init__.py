@@ -8,4 +8,4 @@ from weft.utils.seed import set_random_seed
 __all__ = ["Progbar", "normalize", "set_random_seed", "to_categorical"]
 
 
-__getattr__ = _names.missing_from(__name__)
+_names.explain_missing(__name__)
