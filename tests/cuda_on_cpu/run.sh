@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the CUDA kernels as host C++ and runs the tests on them: all once, the case table in every order of threads, and
-# once under the sanitizers.
+# Builds the CUDA kernels as host C++ and runs the tests on them: all once, and most of them (the case table, plans and
+# layers) in every order of threads and under the sanitizers.
 # Usage: tests/cuda_on_cpu/run.sh PYTHON, where PYTHON has weft, numpy, pytest, pybind11, cmake and ninja.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,14 +17,16 @@ build() {  # FOLDER OPTIONS...
 run_tests() {  # FOLDER TESTS...
   "$python" -m pytest -q -p no:cacheprovider --device cuda_on_cpu "--module-path=$folder/$1" "${@:2}"
 }
-case_table="tests/test_ops.py tests/test_gradients.py tests/test_devices.py tests/test_copies.py tests/test_streaming.py"
+# The case table, what belongs to a GPU, plans and layers.
+most_tests="tests/test_ops.py tests/test_gradients.py tests/test_devices.py tests/test_copies.py tests/test_streaming.py
+  $(echo tests/test_plan*.py tests/test_*layers.py tests/test_*normalization.py)"
 
 build plain
 run_tests plain
 for order in reverse random; do
   echo "CUDA on the CPU, threads in $order order"
   # shellcheck disable=SC2086
-  CUDA_ON_CPU_ORDER=$order run_tests plain $case_table -k "not w6 and not w9"
+  CUDA_ON_CPU_ORDER=$order run_tests plain $most_tests -k "not w6 and not w9"
 done
 
 # Without what takes half a minute and more there and reads nothing that smaller cases do not.
@@ -34,4 +36,4 @@ build sanitized -DWEFT_SANITIZE=ON
 preload=""
 for library in libasan.so libubsan.so libstdc++.so; do preload="$preload $(g++ -print-file-name=$library)"; done
 # shellcheck disable=SC2086
-LD_PRELOAD="${preload# }" ASAN_OPTIONS=detect_leaks=0 run_tests sanitized -x $case_table -k "$small"
+LD_PRELOAD="${preload# }" ASAN_OPTIONS=detect_leaks=0 run_tests sanitized -x $most_tests -k "$small"
