@@ -323,7 +323,9 @@ def test_unclear_names_are_refused_before_training():
     for make in (
         callbacks.EarlyStopping,
         callbacks.ReduceLROnPlateau,
-        lambda name: callbacks.ModelCheckpoint("x", name, 0, True, True),
+        lambda name: callbacks.ModelCheckpoint(
+            "x", name, save_best_only=True, save_weights_only=True
+        ),
     ):
         with pytest.raises(ValueError, match="'deviation' should grow or shrink"):
             model.fit(X, Y, verbose=0, callbacks=make("deviation"))
