@@ -143,16 +143,29 @@ double measure_conv(const std::string& role, const ConvBenchmark& sizes, int thr
     args.x_stride = in.stride, args.y_stride = args.argmax_stride = out.stride;
     args.act.fn = UnaryFn::kRelu;
     args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
+    args.winograd = kernels.winograd && suits_winograd(s) && z.pool <= 2;
+    const Operands transformed(panel_size(16 * z.c, z.f));
+    if (args.winograd) {
+      args.w = transformed.data();
+      add_phase(program, kernels.conv2d_winograd_kernel,
+                Conv2dWinogradKernelArgs{s, false, w.data(), transformed.data()}, threads);
+    }
     add_phase(program, kernels.conv2d_forward, args, threads);
     call_seconds = time_program(program, threads, seconds);
   } else if (role == "grad_input") {
-    const Operands flipped(conv2d_flipped_size(s)), saved(in.storage());
+    const bool winograd = kernels.winograd && suits_winograd(grad_input_shape(s));
+    const Operands flipped(winograd ? panel_size(16 * z.f, z.c) : conv2d_flipped_size(s)), saved(in.storage());
     Conv2dGradInputArgs args{};
     args.shape = s, args.dy = y.data(), args.flipped = flipped.data(), args.saved = saved.data(), args.dx = x.data();
     args.dy_stride = args.argmax_stride = out.stride, args.dx_stride = in.stride;
     args.saved_act.fn = UnaryFn::kRelu;
     args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
-    add_phase(program, kernels.conv2d_flip_kernel, Conv2dFlipKernelArgs{s, w.data(), flipped.data()}, threads);
+    args.winograd = winograd;
+    if (winograd)
+      add_phase(program, kernels.conv2d_winograd_kernel, Conv2dWinogradKernelArgs{s, true, w.data(), flipped.data()},
+                threads);
+    else
+      add_phase(program, kernels.conv2d_flip_kernel, Conv2dFlipKernelArgs{s, w.data(), flipped.data()}, threads);
     add_phase(program, kernels.conv2d_grad_input, args, threads);
     call_seconds = time_program(program, threads, seconds);
   } else if (role == "grad_kernel") {
@@ -160,14 +173,15 @@ double measure_conv(const std::string& role, const ConvBenchmark& sizes, int thr
     args.shape = s, args.x = x.data(), args.dy = y.data(), args.grad = w.data();
     args.x_stride = in.stride, args.dy_stride = args.argmax_stride = out.stride;
     args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
-    const int64_t groups = conv2d_grad_kernel_groups(s), size = panel_size(k, z.f);
+    const bool winograd = kernels.winograd && grad_kernel_suits_winograd(s);
+    const int64_t groups = conv2d_grad_kernel_groups(s, winograd), size = panel_size(k, z.f);
     const RowLayout parts = row_layout({groups, size});
     const Operands partials(parts.storage());
-    if (groups > 1) {
+    if (groups > 1 || winograd) {
       DenseGradBiasArgs sum{};
       sum.blocks = 1, sum.m = groups, sum.n = size;
       sum.dy = partials.data(), sum.dy_stride = parts.stride, sum.grad = w.data();
-      const Conv2dGradKernelPartialsArgs split = {args, groups, partials.data(), parts.stride};
+      const Conv2dGradKernelPartialsArgs split = {args, groups, partials.data(), parts.stride, winograd};
       add_phase(program, kernels.conv2d_grad_kernel_partials, split, threads);
       add_phase(program, kernels.dense_grad_bias, sum, threads);
     } else {

@@ -60,7 +60,8 @@ const uint8_t* places(const LowerContext& c, int i) { return reinterpret_cast<co
 void lower_conv2d(LowerContext& c) {
   const Shape &x = c.shape(0), &w = c.shape(1);
   Conv2dForwardArgs a{};
-  a.shape = conv_shape(x, kernel_window(w), w.back(), c.node.attrs);
+  a.winograd = c.node.attrs.flag("winograd");
+  a.shape = conv_shape(x, a.winograd ? Shape{3, 3} : kernel_window(w), w.back(), c.node.attrs);
   a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs), a.pool = pool_of(c.node.attrs), a.dropout = dropout_spec(c);
@@ -109,6 +110,7 @@ Conv2dGradInputArgs grad_input_args(LowerContext& c) {
   a.dy = c.in(0), a.flipped = c.in(1), a.dx = c.out();
   a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(dx).stride;
   a.pool = {1, 1};
+  a.winograd = c.node.attrs.flag("winograd");
   c.flops = conv_flops(a.shape);
   return a;
 }
@@ -140,6 +142,21 @@ void lower_flip_kernel(LowerContext& c) {
   const Shape x = c.node.attrs.ints("images");
   Conv2dFlipKernelArgs a{conv_shape(x, kernel_window(w), w.back(), c.node.attrs), c.in(0), c.out()};
   c.call(c.kernels.conv2d_flip_kernel, a, element_count(w) / 2.0);
+}
+
+// The kernel (3, 3, C, F) becomes one of 4 x 4 elements: (4, 4, C, F), or (4, 4, F, C) when flipped.
+std::vector<ValueSpec> infer_winograd_kernel(const InferContext& c) {
+  const Shape& w = c.shape(0);
+  Shape transformed = {4, 4, w[2], w[3]};
+  if (c.attrs.flag("flipped")) std::swap(transformed[2], transformed[3]);
+  return {{transformed, DType::kFloat32, Layout::kPanels}};
+}
+void lower_winograd_kernel(LowerContext& c) {
+  const Shape& w = c.shape(0);
+  Conv2dWinogradKernelArgs a{};
+  a.shape.c = w[2], a.shape.f = w[3];
+  a.flipped = c.node.attrs.flag("flipped"), a.w = c.in(0), a.transformed = c.out();
+  c.call(c.kernels.conv2d_winograd_kernel, a, element_count(w) / 2.0);
 }
 
 // Attributes of the convolution, and window: the spatial sizes of its kernel.
@@ -191,7 +208,7 @@ void lower_grad_kernel(LowerContext& c) {
 std::vector<ValueSpec> infer_partials(const InferContext& c) { return {{c.attrs.ints("shape")}}; }
 void lower_partials(LowerContext& c) {
   const RowLayout rows = row_layout(c.out_shape());
-  Conv2dGradKernelPartialsArgs a{grad_kernel_args(c), rows.rows, c.out(), rows.stride};
+  Conv2dGradKernelPartialsArgs a{grad_kernel_args(c), rows.rows, c.out(), rows.stride, c.node.attrs.flag("winograd")};
   c.call(c.kernels.conv2d_grad_kernel_partials, a, conv_time(a.gradient.shape));
 }
 
@@ -218,6 +235,7 @@ const OpDef kConv2dGradInput = {"conv2d_grad_input", infer_grad_input, gradient_
 const OpDef kConv2dFlipKernel = {"conv2d_flip_kernel", infer_flip_kernel, nullptr, lower_flip_kernel};
 const OpDef kConv2dGradKernel = {"conv2d_grad_kernel", infer_grad_kernel, gradient_grad_kernel, lower_grad_kernel};
 const OpDef kConv2dGradKernelPartials = {"conv2d_grad_kernel_partials", infer_partials, nullptr, lower_partials};
+const OpDef kConv2dWinogradKernel = {"conv2d_winograd_kernel", infer_winograd_kernel, nullptr, lower_winograd_kernel};
 const OpDef kScalePanels = {"scale_panels", infer_scale_panels, nullptr, lower_scale_panels};
 
 }  // namespace weft

@@ -31,18 +31,61 @@ struct ConvPool {
   int64_t h, w;
 };
 
+// --- Winograd's F(2x2, 3x3) --------------------------------------------------------------------------------
+// A 3x3 convolution in blocks of 2x2 outputs, each from 4x4 inputs, with 16 multiplications a channel pair instead of
+// 36: Y = A^T [(G g G^T) * (B^T d B)] A (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015).
+// On a device that has it (KernelTable::winograd) the plan makes the transformed kernel G g G^T anew in every step.
+
+// Kernel elements that see the image, over all outputs of one axis of a 3x3 convolution.
+static constexpr int64_t taps_of_three(int64_t size, int64_t outputs, int64_t before) {
+  int64_t taps = 0;
+  for (int64_t k = 0; k < 3; k++) {
+    const int64_t begin = before - k > 0 ? before - k : 0,
+                  end = size + before - k < outputs ? size + before - k : outputs;
+    taps += end > begin ? end - begin : 0;
+  }
+  return taps;
+}
+
+// Whether Winograd's blocks save more multiplications than their transforms cost; a function of the image's and the
+// kernel's shape alone, so that a row of the batch gives the same bits in any batch.
+static constexpr bool suits_winograd(const ConvShape& s) {
+  if (s.kh != 3 || s.kw != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilation_y != 1 || s.dilation_x != 1)
+    return false;
+  if (s.c < 16 || s.f < 16 || s.c > 1024 || s.f > 1024) return false;
+  const int64_t blocks = (s.oh + 1) / 2 * ((s.ow + 1) / 2);
+  return 20 * blocks <= taps_of_three(s.h, s.oh, s.top) * taps_of_three(s.w, s.ow, s.left);
+}
+
+// The convolution over dy that gives dx, for strides of 1; its kernel is the flipped one.
+static constexpr ConvShape grad_input_shape(const ConvShape& s) {
+  ConvShape t = s;
+  t.h = s.oh, t.w = s.ow, t.c = s.f, t.oh = s.h, t.ow = s.w, t.f = s.c;
+  t.top = (s.kh - 1) * s.dilation_y - s.top, t.left = (s.kw - 1) * s.dilation_x - s.left;
+  return t;
+}
+
+// transformed = G g G^T of each (c, f), as the kernel of a convolution with `shape` (or of its grad_input_shape).
+struct Conv2dWinogradKernelArgs {
+  ConvShape shape;
+  bool flipped;        // as conv2d_grad_input reads it: turned by 180 degrees, inputs and filters exchanged
+  const float* w;      // panels (f/16, 9*c, 16)
+  float* transformed;  // panels (f/16, 16*c, 16); flipped: (c/16, 16*f, 16)
+};
+
 // y = dropout(pool(act(conv(x, w) + bias)))
 struct Conv2dForwardArgs {
   ConvShape shape;
   const float* x;     // (n, h, w, c), image stride x_stride
-  const float* w;     // panels (f/16, kh*kw*c, 16)
+  const float* w;     // panels (f/16, kh*kw*c, 16); with winograd the transformed kernel (f/16, 16*c, 16)
   const float* bias;  // (round_up(f, 16)), or null
   float* y;           // (n, oh/pool.h, ow/pool.w, f), image stride y_stride
   uint8_t* argmax;    // (n, oh/pool.h, ow/pool.w, f), image stride argmax_stride; null where no one asks
   int64_t x_stride, y_stride, argmax_stride;
   UnarySpec act;
-  ConvPool pool;
+  ConvPool pool;        // 1 x 1 or 2 x 2 with winograd
   DropoutSpec dropout;  // over y: row_size oh/pool.h * ow/pool.w * f
+  bool winograd;
 };
 
 // The kernel as conv2d_grad_input reads it. The order within is that kernel's own business.
@@ -61,7 +104,7 @@ struct Conv2dGradInputArgs {
   ConvShape shape;        // of the convolution whose gradient this is: dx is its input
   const float* dy;        // (n, oh/pool.h, ow/pool.w, f), image stride dy_stride
   const uint8_t* argmax;  // as dy, image stride argmax_stride; null without pooling
-  const float* flipped;   // (conv2d_flipped_size(shape))
+  const float* flipped;   // (conv2d_flipped_size(shape)); with winograd the transformed kernel (c/16, 16*f, 16)
   const float* bias;      // (round_up(c, 16)), or null
   const float* saved;     // (n, h, w, c), image stride dx_stride; null when saved_act is kIdentity and dropout is off
   float* dx;              // (n, h, w, c), image stride dx_stride
@@ -70,6 +113,7 @@ struct Conv2dGradInputArgs {
   UnarySpec act;        // of the forward pass
   UnarySpec saved_act;  // of the gradient
   DropoutSpec dropout;  // over dx: row_size h*w*c
+  bool winograd;
 };
 
 // grad = the gradient of the kernel, in panels; with an update rule it is applied at once and never stored.
@@ -86,16 +130,38 @@ struct Conv2dGradKernelArgs {
   UpdateSpec update;
 };
 
-// A kernel too small to be shared out among threads by its elements: the images are cut into `groups` runs, near
-// equal, the longer first, and partials[g] is the gradient from run g alone. Their sum in order is the gradient.
+// Where the elements of a kernel are too few to be shared out among threads, or are Winograd's, which are finished
+// only together: the images are cut into `groups` runs, near equal, the longer first, and partials[g] is the gradient
+// from run g alone. Their sum in order is the gradient.
 struct Conv2dGradKernelPartialsArgs {
   Conv2dGradKernelArgs gradient;  // without grad, w and update
   int64_t groups;
   float* partials;  // (groups, panel_size(kh*kw*c, f)) at partials_stride; padding lanes 0
   int64_t partials_stride;
+  bool winograd;  // each element is a sum over Winograd's blocks
 };
-// A function of the shape alone, so that the result does not depend on the number of threads; 1: no partials.
-static constexpr int64_t conv2d_grad_kernel_groups(const ConvShape& s) {
+
+// Elements of a kernel that winograd's kernel gradient adds up together.
+constexpr int64_t kWinogradInputs = 64;
+static constexpr int64_t winograd_filters(int64_t c) { return c <= kWinogradInputs / 2 ? 64 : 32; }
+// Whether there are enough blocks to make up for the transform of the sums.
+static constexpr int64_t kWinogradGroupBlocks = 96;
+static constexpr bool grad_kernel_suits_winograd(const ConvShape& s) {
+  return suits_winograd(s) && s.n * ((s.oh + 1) / 2) * ((s.ow + 1) / 2) >= kWinogradGroupBlocks;
+}
+
+// A function of the shape alone, so that the result does not depend on the number of threads; 1: no partials, but with
+// winograd.
+static constexpr int64_t conv2d_grad_kernel_groups(const ConvShape& s, bool winograd) {
+  if (winograd) {
+    const int64_t filters = winograd_filters(s.c);
+    const int64_t units = (s.c + kWinogradInputs - 1) / kWinogradInputs * ((s.f + filters - 1) / filters);
+    const int64_t blocks = s.n * ((s.oh + 1) / 2) * ((s.ow + 1) / 2);
+    int64_t groups = units < 16 ? 16 / units : 1;
+    if (groups > s.n) groups = s.n;
+    if (groups > blocks / kWinogradGroupBlocks) groups = blocks / kWinogradGroupBlocks;
+    return groups;
+  }
   if (panel_size(s.kh * s.kw * s.c, s.f) > 16 * 14 * 32) return 1;  // enough register tiles for 16 threads
   return s.n < 16 ? s.n : 16;
 }

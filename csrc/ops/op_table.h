@@ -8,7 +8,7 @@ namespace weft {
 extern const OpDef kDense, kDenseGradInput, kDenseGradKernel, kDenseGradBias, kPack, kUnpack, kTransposeRows,
     kSumPartials;  // dense.cpp
 extern const OpDef kConv2d, kConv2dTranspose, kConv2dGradInput, kConv2dFlipKernel, kConv2dGradKernel,
-    kConv2dGradKernelPartials, kScalePanels;                                // conv2d.cpp
+    kConv2dGradKernelPartials, kConv2dWinogradKernel, kScalePanels;         // conv2d.cpp
 extern const OpDef kMaxPool2d, kMaxPool2dGrad, kAvgPool2d, kAvgPool2dGrad;  // pool2d.cpp
 extern const OpDef kDepthwiseConv2d, kDepthwiseConv2dGradInput,
     kDepthwiseConv2dGradKernel;                 // depthwise_conv2d.cpp

@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "ops/conv_shape.h"
 #include "ops/op_table.h"
 #include "ops/recurrent_rules.h"
 #include "ops/specs.h"
@@ -90,7 +91,12 @@ Layout wanted_layout(const Graph& graph, const Node& node, size_t input) {
   if ((node.op == &kDense || node.op == &kDenseGradInput || node.op == &kConv2d) && input == 1) return Layout::kPanels;
   if ((is_recurrent(node.op) || is_recurrent_grad(node.op)) && input == 1) return Layout::kPanels;
   if (node.op == &kUnpack) return Layout::kPanels;
-  if ((node.op == &kConv2dFlipKernel || node.op == &kScalePanels) && input == 0) return Layout::kPanels;
+  if ((node.op == &kConv2dFlipKernel || node.op == &kConv2dWinogradKernel || node.op == &kScalePanels) && input == 0) {
+    return Layout::kPanels;
+  }
+  if ((node.op == &kConv2dGradInput || node.op == &kConv2dTranspose) && input == 1) {
+    return layout_of(graph, node.inputs[1]);  // flipped or transformed
+  }
   if (node.op == &kAssign) return layout_of(graph, node.inputs[0]);
   // Variable, gradient and slots lie alike; a scale of the gradient follows them.
   if (node.op == &kUpdate && input < 2 + static_cast<size_t>(slot_count(update_rule(node.attrs.text("rule"))))) {
@@ -115,14 +121,33 @@ ValueId convert_layout(Graph& graph, ValueId in, Layout wanted, const Node& like
   return shape == matrix ? rows : insert(graph, kReshape, rows, shape, node);
 }
 
+// Winograd's convolutions multiply with a transformed kernel, made anew in every step.
+void transform_kernel(Graph& graph, int i, bool flipped) {
+  const Node like = graph.nodes[i];
+  Shape w = graph.shape(like.inputs[1]);
+  const int node = append(graph, kConv2dWinogradKernel, {like.inputs[1]}, {{"flipped", int64_t{flipped}}}, like);
+  if (flipped) std::swap(w[2], w[3]);
+  graph.nodes[i].inputs[1] = add_output(graph, node, {4, 4, w[2], w[3]}, DType::kFloat32, Layout::kPanels);
+  graph.nodes[i].attrs.set("winograd", int64_t{1});
+}
+
+void legalize_conv2d(Graph& graph, int i, const KernelTable& kernels) {
+  const Node& node = graph.nodes[i];
+  const Shape &x = graph.shape(node.inputs[0]), &w = graph.shape(node.inputs[1]), pool = node.attrs.ints("pool");
+  if (!kernels.winograd || w.size() != 4 || !(pool.empty() || pool == Shape{1, 1} || pool == Shape{2, 2})) return;
+  if (suits_winograd(conv_shape(x, kernel_window(w), w.back(), node.attrs))) transform_kernel(graph, i, false);
+}
+
 // conv2d_grad_input and conv2d_transpose multiply with the flipped kernel, made anew in every step.
-void flip_kernel(Graph& graph, int i) {
+void flip_kernel(Graph& graph, int i, const KernelTable& kernels) {
   const Shape w = graph.shape(graph.nodes[i].inputs[1]);
   Attrs attrs = graph.nodes[i].attrs;
   attrs.set("images", graph.shape(graph.nodes[i].outputs[0]));
   attrs.set("window", Shape(w.begin(), w.end() - 2));
   attrs.set("filters", w.back());
   graph.nodes[i].attrs = attrs;
+  const ConvShape shape = conv_shape(attrs.ints("images"), kernel_window(w), w.back(), attrs);
+  if (kernels.winograd && suits_winograd(grad_input_shape(shape))) return transform_kernel(graph, i, true);
   const int64_t channels = w[w.size() - 2], taps = panel_rows(w) / channels;
   const Node like = graph.nodes[i];
   Attrs geometry;
@@ -131,10 +156,13 @@ void flip_kernel(Graph& graph, int i) {
   graph.nodes[i].inputs[1] = add_output(graph, flip, {panel_size(taps * w.back(), channels)}, DType::kFloat32);
 }
 
-// The gradient of a small kernel: partial sums over runs of images, then their sum with the update.
-void split_grad_kernel(Graph& graph, int i) {
-  const int64_t groups = conv2d_grad_kernel_groups(conv_shape_of_grad_kernel(graph, graph.nodes[i]));
-  if (groups <= 1) return;
+// The gradient of a small kernel, or by Winograd's way: partial sums over runs of images, then their sum with the
+// update.
+void split_grad_kernel(Graph& graph, int i, const KernelTable& kernels) {
+  const ConvShape shape = conv_shape_of_grad_kernel(graph, graph.nodes[i]);
+  const bool winograd = kernels.winograd && grad_kernel_suits_winograd(shape);
+  const int64_t groups = conv2d_grad_kernel_groups(shape, winograd);
+  if (groups <= 1 && !winograd) return;
   const Node node = graph.nodes[i];
   Shape w = node.attrs.ints("window");
   w.push_back(graph.shape(node.inputs[0]).back());
@@ -142,6 +170,7 @@ void split_grad_kernel(Graph& graph, int i) {
   Attrs geometry;
   for (const char* name : {"strides", "dilation", "padding", "window", "pool"})
     geometry.set(name, node.attrs.ints(name));
+  geometry.set("winograd", int64_t{winograd});
   std::vector<ValueId> operands(node.inputs.begin(), node.inputs.begin() + std::min<size_t>(3, node.inputs.size()));
   const int partials = append(graph, kConv2dGradKernelPartials, operands, geometry, node);
   std::vector<ValueId> inputs = {add_output(graph, partials, {groups, panel_size(w)}, DType::kFloat32)};
@@ -262,8 +291,9 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings&
           insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
       graph.nodes[i].inputs[0] = transposed;
     }
-    if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i));
-    if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i));
+    if (op == &kConv2d) legalize_conv2d(graph, static_cast<int>(i), kernels);
+    if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i), kernels);
+    if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i), kernels);
     if (op == &kBatchNorm) split_batch_norm(graph, static_cast<int>(i));
     // What only backward needs is not stored where nobody asks for it: the last results of a recurrent op, and the
     // places of the maxima.

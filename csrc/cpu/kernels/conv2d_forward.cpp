@@ -14,6 +14,7 @@ Convolution forward_of(const Conv2dForwardArgs& args) {
   conv.images = {s.h, s.w, s.c, args.x, nullptr, args.x_stride, 0, {1, 1}};
   conv.w = args.w;
   conv.bias = args.bias;
+  conv.winograd = args.winograd;
   conv.out.y = args.y, conv.out.y_stride = args.y_stride;
   conv.out.argmax = args.argmax, conv.out.argmax_stride = args.argmax_stride;
   conv.out.pixel_step = s.f;

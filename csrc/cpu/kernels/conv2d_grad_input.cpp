@@ -58,6 +58,7 @@ Convolution convolution_of(const Conv2dGradInputArgs& args, const Phase& p) {
   conv.images = {s.oh, s.ow, s.f, args.dy, args.argmax, args.dy_stride, args.argmax_stride, args.pool};
   conv.w = args.flipped + panel_size(p.taps_before * s.f, s.c);
   conv.bias = args.bias;
+  conv.winograd = args.winograd;
   conv.out.y = args.dx, conv.out.y_stride = args.dx_stride;
   conv.out.saved = args.saved;
   conv.out.row_size = s.h * s.w * s.c;

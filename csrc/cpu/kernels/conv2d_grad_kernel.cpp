@@ -6,6 +6,7 @@
 
 #include "cpu/kernels/conv_patches.h"
 #include "cpu/kernels/conv_sum.h"
+#include "cpu/kernels/conv_winograd.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
 #include "cpu/kernels/vector_math.h"
@@ -406,19 +407,30 @@ void conv2d_grad_kernel_run(const Conv2dGradKernelArgs& args, int tile, int n_ti
   run_units(p, {0, args.shape.n}, split(unit_count(p), 1, tile, n_tiles));
 }
 
+WEFT_INLINE int64_t partial_units(const Conv2dGradKernelPartialsArgs& args) {
+  return args.winograd ? winograd_grad_units(args.gradient.shape) : 1;
+}
+
 int partials_tiles(const Conv2dGradKernelPartialsArgs& args, int threads) {
-  return suitable_tiles(work_of(product_of(args.gradient)), args.groups, threads);
+  return suitable_tiles(work_of(product_of(args.gradient)), args.groups * partial_units(args), threads);
 }
 
 void partials_run(const Conv2dGradKernelPartialsArgs& args, int tile, int n_tiles) {
-  const Range groups = split(args.groups, 1, tile, n_tiles);
-  for (int64_t g = groups.begin; g < groups.end; g++) {
+  const int64_t units = partial_units(args);
+  const Range share = split(args.groups * units, 1, tile, n_tiles);
+  for (int64_t i = share.begin; i < share.end; i++) {
+    const int64_t g = i / units;
     Conv2dGradKernelArgs gradient = args.gradient;
     gradient.grad = args.partials + g * args.partials_stride;
     gradient.update.rule = UpdateRule::kNone;
-    const Product p = product_of(gradient);
-    const ImageRange images = conv2d_group(gradient.shape.n, args.groups, g);
-    run_units(p, {images.begin, images.end}, {0, unit_count(p)});
+    const ImageRange run = conv2d_group(gradient.shape.n, args.groups, g);
+    const Range images = {run.begin, run.end};
+    if (args.winograd) {
+      winograd_grad_run(gradient, images, i % units);
+    } else {
+      const Product p = product_of(gradient);
+      run_units(p, images, {0, unit_count(p)});
+    }
   }
 }
 

@@ -13,7 +13,6 @@ namespace {
 struct ConvBlock {
   Range images, rows, columns;
 };
-WEFT_INLINE int64_t length(Range range) { return range.end - range.begin; }
 WEFT_INLINE Range intersection(Range a, Range b) { return {larger(a.begin, b.begin), smaller(a.end, b.end)}; }
 WEFT_INLINE Range hull(Range a, Range b) { return {smaller(a.begin, b.begin), larger(a.end, b.end)}; }
 WEFT_INLINE int64_t position_count(const ConvBlock& block) {

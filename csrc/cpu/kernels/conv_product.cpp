@@ -8,6 +8,7 @@
 
 #include "cpu/kernels/conv_cut.h"
 #include "cpu/kernels/conv_epilogue.h"
+#include "cpu/kernels/conv_winograd.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -435,11 +436,13 @@ void run_patches(const Run& run, int tile, int n_tiles) {
 }  // namespace
 
 int64_t convolution_pieces(const Convolution& conv) {
+  if (conv.winograd) return winograd_pieces(conv);
   const ConvShape& s = conv.shape;
   return ceil_divide(s.n * s.oh * s.ow, kTileRows) * ceil_divide(s.f, kTileColumns);
 }
 
 void convolution_run(const Convolution& conv, int tile, int n_tiles) {
+  if (conv.winograd) return winograd_run(conv, tile, n_tiles);
   if (conv.shape.n == 0) return;
   const Cut cut = cut_of(conv, n_tiles);
   if (cut.rows == 0 || cut.columns == 0) return;

@@ -25,6 +25,7 @@ struct Convolution {
   ConvImages images;  // what is convolved
   const float* w;     // panels (f/16, kh*kw*c, 16)
   const float* bias;  // (round_up(f, 16)), or null
+  bool winograd;      // w is transformed: panels (f/16, 16*c, 16), see conv_winograd.h
   ConvOutput out;
 };
 

@@ -24,7 +24,6 @@ WEFT_INLINE void store_channels(uint8_t* y, int64_t n, const uint8_t* end, IntCh
 WEFT_INLINE Range places_inside(int64_t first, int64_t window, int64_t size) {
   return {first < 0 ? -first : 0, smaller(window, size - first)};
 }
-WEFT_INLINE int64_t length(Range r) { return r.end - r.begin; }
 
 int pool_tiles(const PoolShape& s, int64_t rows, int threads) {
   const int64_t chunks = s.n * s.oh * s.ow * ceil_divide(s.c, kChunk);

@@ -14,6 +14,7 @@ const KernelTable* kernel_table() {
   fill_conv2d_forward(table);
   fill_conv2d_grad_input(table);
   fill_conv2d_grad_kernel(table);
+  fill_conv2d_winograd_kernel(table);
   fill_dense_forward(table);
   fill_dense_grad_input(table);
   fill_dense_grad_kernel(table);

@@ -9,6 +9,7 @@ namespace weft::WEFT_ISA {
 void fill_conv2d_forward(KernelTable& table);
 void fill_conv2d_grad_input(KernelTable& table);
 void fill_conv2d_grad_kernel(KernelTable& table);
+void fill_conv2d_winograd_kernel(KernelTable& table);
 void fill_dense_forward(KernelTable& table);
 void fill_dense_grad_input(KernelTable& table);
 void fill_dense_grad_kernel(KernelTable& table);

@@ -44,6 +44,7 @@ WEFT_INLINE Vec broadcast(float x) { return x - Vec{}; }
 struct Range {
   int64_t begin, end;
 };
+WEFT_INLINE int64_t length(Range range) { return range.end - range.begin; }
 WEFT_INLINE Range split(int64_t count, int64_t unit, int tile, int n_tiles) {
   const int64_t units = (count + unit - 1) / unit;
   const int64_t begin = units * tile / n_tiles * unit;
