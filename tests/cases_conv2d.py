@@ -155,6 +155,20 @@ LARGE = [
     # Many channels.
     Conv((2, 7, 7, 64), (3, 3, 64, 64), "same"),
     Conv((1, 5, 5, 33), (3, 3, 33, 64)),
+    # Winograd's way, in all three roles where there are 96 blocks of 2x2 outputs, else in two.
+    Conv((2, 14, 14, 16), (3, 3, 16, 16), "same"),
+    Conv((4, 13, 11, 33), (3, 3, 33, 17)),
+    Conv((9, 8, 6, 64), (3, 3, 64, 33), "same"),
+    Conv((17, 7, 7, 16), (3, 3, 16, 24), "same"),
+    Conv((2, 14, 15, 70), (3, 3, 70, 97), "same"),  # several passes of channels and of filters
+    Conv((3, 11, 12, 16), (3, 3, 16, 70), [2, 1, 0, 2]),
+    Conv((2, 9, 12, 17), (3, 3, 17, 16), [3, 4, 4, 3]),  # outputs that see padding alone
+    Conv((1, 9, 131, 17), (3, 3, 17, 16), "same"),  # rows of blocks in segments
+    Conv((1, 9, 43, 300), (3, 3, 300, 16)),  # short ones, because windows are large
+    Conv((1, 4, 6, 16), (3, 3, 16, 32)),
+    # As many channels without it.
+    Conv((2, 7, 9, 33), (5, 5, 33, 48), "same"),
+    Conv((2, 9, 8, 64), (3, 2, 64, 40)),
     # Over one axis.
     Conv((2, 31, 16), (3, 16, 33), "same"),
     Conv((3, 28, 33), (5, 33, 6)),

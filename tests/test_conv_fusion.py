@@ -31,6 +31,7 @@ class Net(NamedTuple):
     pooling: dict[str, Any] = {}  # noqa: RUF012
     rate: float = 0.0
     fused: bool = True  # whether pooling joins the convolution
+    after: Any = (5, 2)  # filters and kernel of the second convolution
 
     def model(self, optimizer: str, fuse: bool) -> weft.Sequential:
         weft.utils.set_random_seed(3)
@@ -43,7 +44,11 @@ class Net(NamedTuple):
             stack.append(pool(self.pool, **self.pooling))
         if self.rate:
             stack.append(layers.Dropout(self.rate))
-        stack += [conv(5, 2, padding="same", name="after"), layers.Flatten(), layers.Dense(3)]
+        stack += [
+            conv(*self.after, padding="same", name="after"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
         model = weft.Sequential(stack)
         model.compile(optimizer, "mse", fuse=fuse)
         return model
@@ -61,6 +66,14 @@ NETS = {
     "tall window": Net((2, 7, 5, 2), 4, (3, 1), pool=(4, 1)),
     "wide window": Net((2, 5, 13, 2), 4, (1, 3), pool=(1, 5)),
     "window of the whole image": Net((2, 5, 6, 3), 17, 2, pool=(4, 5)),
+    # Winograd's way, of the second convolution and, with many channels, of the first one.
+    "winograd": Net((7, 13, 14, 16), 20, 3, {"padding": "same"}, rate=0.3, after=(33, 3)),
+    "winograd, few blocks": Net((2, 9, 8, 17), 16, 3, rate=0.3, after=(16, 3)),
+    "winograd, no pooling": Net((3, 9, 8, 16), 33, 3, pool=None, rate=0.3, after=(16, 3)),
+    "winograd, tanh": Net(
+        (3, 9, 8, 16), 17, 3, activation="tanh", rate=0.2, fused=False, after=(16, 3)
+    ),
+    "winograd, large window": Net((9, 12, 12, 3), 16, 3, pool=(3, 2), after=(17, 3)),
     "strides": Net((3, 13, 13, 3), 6, 3, {"strides": 2, "padding": "same"}, rate=0.2),
     "dilation": Net((2, 9, 9, 3), 6, 3, {"dilation_rate": (2, 1)}),
     "no activation": Net((2, 8, 7, 3), 6, 3, activation="linear", rate=0.2),
