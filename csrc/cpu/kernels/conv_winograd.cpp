@@ -1,5 +1,5 @@
-// Winograd's way through forward and grad_input. Some 30 blocks of 2x2 outputs are taken at a time, from a few rows of
-// blocks: their inputs are transformed into sixteen planes (blocks, channels), each plane is multiplied with the
+// Winograd's way through forward and grad_input. Some 30 blocks of 2x2 outputs are taken at a time, a few rows of
+// them: their inputs are transformed into sixteen planes (blocks, channels), each plane is multiplied with the
 // same plane of the kernel, and the products are transformed into pixels, all of it in L2. Wide convolutions are taken
 // in passes of 64 channels and of 64 outputs.
 
@@ -7,7 +7,7 @@
 
 #include "cpu/kernels/conv_epilogue.h"
 #include "cpu/kernels/gemm_tile.h"
-#include "cpu/kernels/winograd.h"
+#include "cpu/kernels/winograd_bands.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -15,11 +15,10 @@ namespace {
 constexpr int64_t kMostBlocks = 32, kPass = 64;
 // One plane; the next one begins in another set of L1.
 constexpr int64_t kPlane = kMostBlocks * kPass + kPanel;
-constexpr int64_t kWindowFloats = 16 * 1024;
 
 // Working memory of a thread.
 struct Scratch {
-  alignas(64) float window[kWindowFloats + kWindowSlack];
+  alignas(64) float window[kWindowScratch];
   alignas(64) float inputs[kWinogradPlanes * kPlane];              // (16, blocks, channels of a pass)
   alignas(64) float products[kWinogradPlanes * kPlane];            // (16, blocks, outputs of a pass)
   alignas(64) float strip[4 * kMostBlocks * kPass + kStripSlack];  // (2, pixels, pitch)
@@ -27,66 +26,33 @@ struct Scratch {
   uint8_t places[kMostBlocks * kPass + kStripSlack];               // as pooled
 };
 
-// How the blocks of a convolution are cut: rows of blocks into segments, so short that a window of inputs fits.
-struct Cut {
-  int64_t rows, columns;  // blocks of an image
-  Blocks segments;        // of a row
-  int64_t together;       // segments that are multiplied together
-};
-Cut cut_of(const Convolution& conv) {
+BlockGrid grid_of(const Convolution& conv) {
   const ConvShape& s = conv.shape;
-  Cut cut = {};
   const bool pooled = conv.out.pool.h == 2;  // what is left over at the end is dropped
-  cut.rows = pooled ? s.oh / 2 : winograd_blocks(s.oh);
-  cut.columns = pooled ? s.ow / 2 : winograd_blocks(s.ow);
-  const int64_t fitting = larger(1, smaller(kMostBlocks, kWindowFloats / (8 * s.c) - 1));
-  cut.segments = near_equal_blocks(cut.columns, ceil_divide(cut.columns, fitting));
-  const int64_t longest = cut.segments.length + (cut.segments.longer > 0);
-  cut.together = longest > 0 ? kMostBlocks / longest : 1;
-  return cut;
-}
-WEFT_INLINE int64_t segment_count(const Convolution& conv, const Cut& cut) {
-  return conv.shape.n * cut.rows * cut.segments.count;
-}
-
-struct Segment {
-  int64_t image, row;
-  Range columns;  // blocks
-};
-WEFT_INLINE Segment segment_at(const Cut& cut, int64_t index) {
-  const int64_t row = index / cut.segments.count;
-  return {row / cut.rows, row % cut.rows, block_at(cut.segments, index % cut.segments.count)};
+  return block_grid(pooled ? s.oh / 2 : winograd_blocks(s.oh), pooled ? s.ow / 2 : winograd_blocks(s.ow), kMostBlocks,
+                    s.c);
 }
 
 struct Run {
   const Convolution& conv;
-  const Cut& cut;
+  BlockGrid grid;
   Scratch& scratch;
 };
 
-// Channels `channels` of one segment, as blocks from `at` on of the planes.
-void transform_segment(const Run& run, const Segment& segment, Range channels, int64_t at) {
-  const ConvShape& s = run.conv.shape;
-  const ConvImages& images = run.conv.images;
-  const int64_t blocks = length(segment.columns);
-  const ConvWindow window = {2 * segment.row - s.top, 4, 2 * segment.columns.begin - s.left, 2 * blocks + 2};
-  const bool inside = window.row >= 0 && window.row + window.rows <= images.h && window.column >= 0 &&
-                      window.column + window.columns <= images.w;
-  const float* x = run.scratch.window;
-  int64_t row = window.columns * s.c;
-  if (inside && images.argmax == nullptr && s.c % kPanel == 0) {
-    x = images.x + segment.image * images.x_stride + (window.row * images.w + window.column) * s.c;
-    row = images.w * s.c;
-  } else {
-    pack_window(images, segment.image, window, run.scratch.window, row);
-  }
-  const int64_t pitch = round_up(length(channels), kPanel);
-  for (int64_t k = 0; k < pitch; k += kWidth)
-    transform_inputs(x + channels.begin + k, row, s.c, blocks, run.scratch.inputs + at * pitch + k, kPlane, pitch);
+// What comes after the multiplication of segments [begin, end): their outputs, and the inputs of those behind.
+struct Prefetches {
+  Ahead x, y, saved;
+};
+Prefetches prefetches_of(const Run& run, int64_t begin, int64_t end, int64_t last) {
+  const ConvOutput& out = run.conv.out;
+  const int64_t row = out.pool.h == 2 ? out.row_step : 2 * out.row_step;
+  return {ahead_of(run.conv.images, run.grid, end, smaller(end + run.grid.together, last)),
+          ahead_of(out.y, out.y_stride, row, run.grid, begin, end),
+          ahead_of(out.saved, out.y_stride, row, run.grid, begin, end)};
 }
 
 // Each plane of the inputs with the same plane of the kernel, for `blocks` blocks.
-void multiply_planes(const Run& run, int64_t blocks, Range channels, Range outputs) {
+void multiply_planes(const Run& run, int64_t blocks, Range channels, Range outputs, const Prefetches& next) {
   const ConvShape& s = run.conv.shape;
   const int64_t panels = ceil_divide(length(outputs), kPanel), pitch = panels * kPanel, plane = s.c * kPanel;
   const Blocks tiles = near_equal_blocks(blocks, ceil_divide(blocks, kTileRows));
@@ -97,6 +63,9 @@ void multiply_planes(const Run& run, int64_t blocks, Range channels, Range outpu
   args.out_stride = pitch;
   args.start_stride = pitch;
   for (int64_t p = 0; p < kWinogradPlanes; p++) {
+    fetch(next.x, p, kWinogradPlanes);
+    fetch(next.y, p, kWinogradPlanes);
+    fetch(next.saved, p, kWinogradPlanes);
     const float* kernel = run.conv.w + outputs.begin * kWinogradPlanes * s.c + p * plane + channels.begin * kPanel;
     for (int64_t panel = 0; panel < panels; panel += kTilePanels) {
       args.b = kernel + panel * args.b_panel;
@@ -112,8 +81,8 @@ void multiply_planes(const Run& run, int64_t blocks, Range channels, Range outpu
   }
 }
 
-// The pixels of one segment, whose blocks begin at `at` in the planes: bias and relu, and two rows of the strip.
-void transform_segment_back(const Run& run, int64_t blocks, Range outputs, int64_t at) {
+// The pixels of one row of blocks, which begin at `at` in the planes: bias, activation, and two rows of the strip.
+void transform_row(const Run& run, int64_t blocks, Range outputs, int64_t at) {
   const int64_t pitch = round_up(length(outputs), kPanel), row = 2 * blocks * pitch;
   const bool relu = run.conv.out.act.fn == UnaryFn::kRelu;
   for (int64_t k = 0; k < pitch; k += kWidth) {
@@ -136,59 +105,71 @@ void transform_segment_back(const Run& run, int64_t blocks, Range outputs, int64
     unary_apply(act, run.scratch.strip, run.scratch.strip, round_up(2 * row, kChunk));
 }
 
-void finish_segment(const Run& run, const Segment& segment, Range outputs, int64_t at) {
+// Row `row` of a band.
+void finish_row(const Run& run, const Band& band, int64_t row, Range outputs, int64_t at) {
   const ConvOutput& out = run.conv.out;
   const ConvShape& s = run.conv.shape;
-  const int64_t blocks = length(segment.columns), pitch = round_up(length(outputs), kPanel);
+  const int64_t blocks = length(band.columns), pitch = round_up(length(outputs), kPanel);
   const int64_t row_pitch = 2 * blocks * pitch;
-  transform_segment_back(run, blocks, outputs, at);
+  transform_row(run, blocks, outputs, at);
   if (out.pool.h == 2) {
     uint8_t* places = out.argmax ? run.scratch.places : nullptr;
     const PoolSource windows = {out.pool, run.scratch.strip, 2 * pitch, row_pitch, pitch};
     pool_strip(windows, blocks, length(outputs), pitch, run.scratch.pooled, places);
-    finish_pixels(out, segment.image, segment.row, segment.columns.begin, blocks, outputs.begin, length(outputs),
-                  run.scratch.pooled, pitch, places);
+    finish_pixels(out, band.image, row, band.columns.begin, blocks, outputs.begin, length(outputs), run.scratch.pooled,
+                  pitch, places);
     return;
   }
-  const int64_t first = 2 * segment.columns.begin, pixels = smaller(2 * blocks, s.ow - first);
-  for (int64_t i = 0; i < smaller(2, s.oh - 2 * segment.row); i++) {
-    finish_pixels(out, segment.image, 2 * segment.row + i, first, pixels, outputs.begin, length(outputs),
+  const int64_t first = 2 * band.columns.begin, pixels = smaller(2 * blocks, s.ow - first);
+  for (int64_t i = 0; i < smaller(2, s.oh - 2 * row); i++) {
+    finish_pixels(out, band.image, 2 * row + i, first, pixels, outputs.begin, length(outputs),
                   run.scratch.strip + i * row_pitch, pitch, nullptr);
+  }
+}
+
+void transform_segments(const Run& run, int64_t begin, int64_t end, Range channels) {
+  const ConvShape& s = run.conv.shape;
+  const int64_t pitch = round_up(length(channels), kPanel);
+  float* v = run.scratch.inputs;
+  for (int64_t i = begin; i < end;) {
+    const Band band = band_at(run.grid, i, end);
+    transform_band(run.conv.images, band, s.top, s.left, channels, run.scratch.window, v, kPlane, pitch);
+    v += block_count(band) * pitch;
+    i += length(band.rows);
+  }
+}
+
+void finish_segments(const Run& run, int64_t begin, int64_t end, Range outputs) {
+  int64_t at = 0;
+  for (int64_t i = begin; i < end;) {
+    const Band band = band_at(run.grid, i, end);
+    for (int64_t row = band.rows.begin; row < band.rows.end; row++, at += length(band.columns))
+      finish_row(run, band, row, outputs, at);
+    i += length(band.rows);
   }
 }
 
 }  // namespace
 
-int64_t winograd_pieces(const Convolution& conv) { return segment_count(conv, cut_of(conv)); }
+int64_t winograd_pieces(const Convolution& conv) { return conv.shape.n * segments_of_image(grid_of(conv)); }
 
 void winograd_run(const Convolution& conv, int tile, int n_tiles) {
   const ConvShape& s = conv.shape;
-  const Cut cut = cut_of(conv);
   Scratch scratch;
-  const Run run = {conv, cut, scratch};
-  const Range share = split(segment_count(conv, cut), 1, tile, n_tiles);
-  for (int64_t begin = share.begin; begin < share.end; begin += cut.together) {
-    const int64_t end = smaller(begin + cut.together, share.end);
+  const Run run = {conv, grid_of(conv), scratch};
+  const Range share = split(winograd_pieces(conv), 1, tile, n_tiles);
+  for (int64_t begin = share.begin; begin < share.end; begin += run.grid.together) {
+    const int64_t end = smaller(begin + run.grid.together, share.end);
+    const Prefetches next = prefetches_of(run, begin, end, share.end);
     for (int64_t output = 0; output < s.f; output += kPass) {
       const Range outputs = {output, smaller(s.f, output + kPass)};
-      int64_t at = 0;
       for (int64_t channel = 0; channel < s.c; channel += kPass) {
         const Range channels = {channel, smaller(s.c, channel + kPass)};
-        at = 0;
-        for (int64_t i = begin; i < end; i++) {
-          const Segment segment = segment_at(cut, i);
-          // With one pass of channels, what was transformed serves all passes of outputs.
-          if (s.c > kPass || output == 0) transform_segment(run, segment, channels, at);
-          at += length(segment.columns);
-        }
-        multiply_planes(run, at, channels, outputs);
+        // With one pass of channels, what was transformed serves all passes of outputs.
+        if (s.c > kPass || output == 0) transform_segments(run, begin, end, channels);
+        multiply_planes(run, block_count(run.grid, begin, end), channels, outputs, next);
       }
-      at = 0;
-      for (int64_t i = begin; i < end; i++) {
-        const Segment segment = segment_at(cut, i);
-        finish_segment(run, segment, outputs, at);
-        at += length(segment.columns);
-      }
+      finish_segments(run, begin, end, outputs);
     }
   }
 }

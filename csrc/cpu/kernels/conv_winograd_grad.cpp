@@ -4,10 +4,9 @@
 // filters, whose sums stay in L2 over all images. Each sum is one chain of FMAs over images, rows and columns of
 // blocks.
 
-#include "cpu/kernels/conv_window.h"
 #include "cpu/kernels/conv_winograd.h"
 #include "cpu/kernels/gemm_tile.h"
-#include "cpu/kernels/winograd.h"
+#include "cpu/kernels/winograd_bands.h"
 
 namespace weft::WEFT_ISA {
 namespace {
@@ -20,41 +19,33 @@ static_assert(winograd_filters(kWinogradInputs / 2) * kWinogradInputs / 2 == kSu
 constexpr int64_t kMostFilters = 64;
 // Of channels and filters together there are at most 96; the next plane begins in another set of L1.
 constexpr int64_t kOperandFloats = kWinogradPlanes * (kMostBlocks * 96 + 2 * kPanel);
-constexpr int64_t kWindowFloats = 16 * 1024;
 
 struct Scratch {
-  alignas(64) float window[kWindowFloats + kWindowSlack];
+  alignas(64) float window[kWindowScratch];
   alignas(64) float operands[kOperandFloats];       // V (16, blocks, channels), then D (16, blocks, filters)
   alignas(64) float sums[kWinogradPlanes * kSums];  // (16, panels, channels, 16)
 };
 
-// One unit, and how the blocks of its images are cut: rows of blocks in segments, some of them at a time.
+// One unit, and how the blocks of its images are cut.
 struct Run {
   const Conv2dGradKernelArgs& args;
   Scratch& scratch;
   Range channels, filters;
   int64_t v_pitch, v_plane, d_pitch, d_plane;
-  float* d;         // within scratch.operands
-  int64_t rows;     // of blocks, of an image
-  Blocks segments;  // of a row
-  int64_t together;
+  float* d;  // within scratch.operands
+  BlockGrid grid;
 };
 
 Run run_of(const Conv2dGradKernelArgs& args, int64_t unit, Scratch& scratch) {
   const ConvShape& s = args.shape;
-  Run run = {args, scratch, {}, {}, 0, 0, 0, 0, nullptr, 0, {}, 0};
+  Run run = {args, scratch, {}, {}, 0, 0, 0, 0, nullptr, {}};
   const int64_t filters = winograd_filters(s.c), across = ceil_divide(s.f, filters);
   run.channels = block_at(near_equal_blocks(s.c, ceil_divide(s.c, kWinogradInputs)), unit / across);
   run.filters = {unit % across * filters, smaller(s.f, (unit % across + 1) * filters)};
   run.v_pitch = round_up(length(run.channels), kPanel), run.d_pitch = round_up(length(run.filters), kPanel);
   run.v_plane = kMostBlocks * run.v_pitch + kPanel, run.d_plane = kMostBlocks * run.d_pitch + kPanel;
   run.d = scratch.operands + kWinogradPlanes * run.v_plane;
-  run.rows = winograd_blocks(s.oh);
-  const int64_t columns = winograd_blocks(s.ow);
-  const int64_t fitting = larger(1, smaller(kMostBlocks, kWindowFloats / (8 * larger(s.c, s.f)) - 1));
-  run.segments = near_equal_blocks(columns, ceil_divide(columns, fitting));
-  const int64_t longest = run.segments.length + (run.segments.longer > 0);
-  run.together = longest > 0 ? kMostBlocks / longest : 1;
+  run.grid = block_grid(winograd_blocks(s.oh), winograd_blocks(s.ow), kMostBlocks, larger(s.c, s.f));
   return run;
 }
 
@@ -67,43 +58,39 @@ ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
   return {s.oh, s.ow, s.f, args.dy, args.argmax, args.dy_stride, args.argmax_stride, args.pool};
 }
 
-// A window in place, or in the thread's scratch with its border of zeros.
-struct Pixels {
-  const float* x;
-  int64_t row;
-};
-Pixels window_of(const ConvImages& images, int64_t image, const ConvWindow& window, float* scratch) {
-  const bool inside = window.row >= 0 && window.row + window.rows <= images.h && window.column >= 0 &&
-                      window.column + window.columns <= images.w;
-  if (inside && images.argmax == nullptr && images.c % kPanel == 0) {
-    return {images.x + image * images.x_stride + (window.row * images.w + window.column) * images.c,
-            images.w * images.c};
+// The output gradient of a band: planes d (16, blocks, d_pitch).
+void transform_gradients(const Run& run, const Band& band, float* d) {
+  const ConvShape& s = run.args.shape;
+  const int64_t blocks = length(band.columns);
+  const ConvWindow window = {2 * band.rows.begin, 2 * length(band.rows), 2 * band.columns.begin, 2 * blocks};
+  const Pixels dy = window_of(images_of_dy(run.args), band.image, window, run.scratch.window);
+  const float* line = dy.x + run.filters.begin;
+  for (int64_t row = band.rows.begin; row < band.rows.end; row++, line += 2 * dy.row) {
+    for (int64_t b = 0; b < blocks; b++, d += run.d_pitch) {
+      for (int64_t k = 0; k < run.d_pitch; k += kWidth)
+        transform_gradient(line + 2 * b * s.f + k, dy.row, s.f, d + k, run.d_plane);
+    }
   }
-  pack_window(images, image, window, scratch, window.columns * images.c);
-  return {scratch, window.columns * images.c};
 }
 
-// Both operands of one segment: row `row` of blocks, columns `columns`, as blocks from `at` on of the planes.
-void transform_segment(const Run& run, int64_t image, int64_t row, Range columns, int64_t at) {
+// Both operands of segments [begin, end); returns the number of their blocks.
+int64_t transform_segments(const Run& run, int64_t begin, int64_t end) {
   const ConvShape& s = run.args.shape;
-  const int64_t blocks = length(columns);
-  const ConvWindow seen = {2 * row - s.top, 4, 2 * columns.begin - s.left, 2 * blocks + 2};
-  const Pixels x = window_of(images_of_x(run.args), image, seen, run.scratch.window);
-  float* v = run.scratch.operands + at * run.v_pitch;
-  for (int64_t k = 0; k < run.v_pitch; k += kWidth)
-    transform_inputs(x.x + run.channels.begin + k, x.row, s.c, blocks, v + k, run.v_plane, run.v_pitch);
-  const ConvWindow made = {2 * row, 2, 2 * columns.begin, 2 * blocks};
-  const Pixels dy = window_of(images_of_dy(run.args), image, made, run.scratch.window);
-  float* d = run.d + at * run.d_pitch;
-  for (int64_t b = 0; b < blocks; b++) {
-    const float* pixels = dy.x + 2 * b * s.f + run.filters.begin;
-    for (int64_t k = 0; k < run.d_pitch; k += kWidth)
-      transform_gradient(pixels + k, dy.row, s.f, d + b * run.d_pitch + k, run.d_plane);
+  const ConvImages x = images_of_x(run.args);
+  int64_t at = 0;
+  for (int64_t i = begin; i < end;) {
+    const Band band = band_at(run.grid, i, end);
+    transform_band(x, band, s.top, s.left, run.channels, run.scratch.window, run.scratch.operands + at * run.v_pitch,
+                   run.v_plane, run.v_pitch);
+    transform_gradients(run, band, run.d + at * run.d_pitch);
+    at += block_count(band);
+    i += length(band.rows);
   }
+  return at;
 }
 
 // sums += V^T D, plane by plane.
-void multiply_planes(const Run& run, int64_t blocks) {
+void multiply_planes(const Run& run, int64_t blocks, const Ahead& x, const Ahead& dy) {
   const int64_t channels = length(run.channels), panels = run.d_pitch / kPanel;
   const Blocks tiles = near_equal_blocks(channels, ceil_divide(channels, kTileRows));
   TileArgs args = {};
@@ -113,6 +100,8 @@ void multiply_planes(const Run& run, int64_t blocks) {
   args.out_panel = channels * kPanel;
   args.start_stride = kPanel;
   for (int64_t p = 0; p < kWinogradPlanes; p++) {
+    fetch(x, p, kWinogradPlanes);
+    fetch(dy, p, kWinogradPlanes);
     for (int64_t t = 0; t < tiles.count; t++) {
       const Range rows = block_at(tiles, t);
       args.a = run.scratch.operands + p * run.v_plane + rows.begin;
@@ -157,15 +146,12 @@ void winograd_grad_run(const Conv2dGradKernelArgs& args, Range images, int64_t u
   Scratch scratch;
   const Run run = run_of(args, unit, scratch);
   zero_floats(scratch.sums, kWinogradPlanes * kSums);
-  const int64_t row = run.segments.count, image = run.rows * row, end = images.end * image;
-  for (int64_t begin = images.begin * image; begin < end; begin += run.together) {
-    int64_t at = 0;
-    for (int64_t i = begin; i < smaller(begin + run.together, end); i++) {
-      const Range columns = block_at(run.segments, i % row);
-      transform_segment(run, i / image, i / row % run.rows, columns, at);
-      at += length(columns);
-    }
-    multiply_planes(run, at);
+  const int64_t image = segments_of_image(run.grid), end = images.end * image, step = run.grid.together;
+  for (int64_t begin = images.begin * image; begin < end; begin += step) {
+    const int64_t next = smaller(begin + step, end), after = smaller(next + step, end);
+    const int64_t blocks = transform_segments(run, begin, next);
+    multiply_planes(run, blocks, ahead_of(images_of_x(args), run.grid, next, after),
+                    ahead_of(images_of_dy(args), run.grid, next, after));
   }
   store_gradient(run);
 }

@@ -1,0 +1,114 @@
+// How Winograd's kernels walk over the blocks of 2x2 outputs: rows of blocks, in segments where an image is wide, and
+// bands of several rows, whose window of pixels is read in place or packed with its border of zeros.
+#pragma once
+
+#include "cpu/kernels/conv_window.h"
+#include "cpu/kernels/winograd.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+constexpr int64_t kWindowFloats = 16 * 1024;
+// Floats of a window that the last vector of a pixel may read too much.
+constexpr int64_t kWindowScratch = kWindowFloats + kWindowSlack;
+
+struct BlockGrid {
+  int64_t rows;       // of blocks, of an image
+  Blocks segments;    // of a row
+  int64_t together;   // segments that are multiplied together
+  int64_t most_rows;  // of a band
+};
+
+// An image has rows x columns blocks; up to most_blocks of them, whole segments, are multiplied together. A window of
+// four rows of pixels with so many channels fits, too.
+WEFT_INLINE BlockGrid block_grid(int64_t rows, int64_t columns, int64_t most_blocks, int64_t channels) {
+  BlockGrid grid = {};
+  grid.rows = rows;
+  const int64_t fitting = larger(1, smaller(most_blocks, kWindowFloats / (8 * channels) - 1));
+  grid.segments = near_equal_blocks(columns, ceil_divide(columns, fitting));
+  const int64_t longest = grid.segments.length + (grid.segments.longer > 0);
+  grid.together = most_blocks / larger(1, longest);
+  const int64_t line = (2 * longest + 2) * channels;
+  grid.most_rows = grid.segments.count == 1 ? larger(1, (kWindowFloats / line - 2) / 2) : 1;
+  return grid;
+}
+WEFT_INLINE int64_t segments_of_image(const BlockGrid& grid) { return grid.rows * grid.segments.count; }
+
+// Neighbouring rows of segments of one image.
+struct Band {
+  int64_t image;
+  Range rows, columns;  // blocks
+};
+// The band that begins with segment `index` and ends before segment `end`.
+WEFT_INLINE Band band_at(const BlockGrid& grid, int64_t index, int64_t end) {
+  const int64_t row = index / grid.segments.count, first = row % grid.rows;
+  const int64_t rows = smaller(smaller(grid.most_rows, grid.rows - first), end - index);
+  return {row / grid.rows, {first, first + rows}, block_at(grid.segments, index % grid.segments.count)};
+}
+
+WEFT_INLINE int64_t block_count(const Band& band) { return length(band.rows) * length(band.columns); }
+// Blocks of segments [begin, end).
+WEFT_INLINE int64_t block_count(const BlockGrid& grid, int64_t begin, int64_t end) {
+  int64_t blocks = 0;
+  for (int64_t i = begin; i < end; i++) blocks += length(block_at(grid.segments, i % grid.segments.count));
+  return blocks;
+}
+
+// What segments [begin, end) read or write, as one run of memory, to be fetched into L2 while planes are multiplied.
+struct Ahead {
+  const char* at;
+  int64_t lines;
+};
+// `row` floats from one row of blocks to the next, `image` from image to image.
+WEFT_INLINE Ahead ahead_of(const float* x, int64_t image, int64_t row, const BlockGrid& grid, int64_t begin,
+                           int64_t end) {
+  const auto offset = [&](int64_t index) __attribute__((always_inline)) {
+    const int64_t rows = index / grid.segments.count;
+    return rows / grid.rows * image + rows % grid.rows * row;
+  };
+  if (x == nullptr || begin >= end) return {};
+  return {reinterpret_cast<const char*>(x + offset(begin)), ceil_divide((offset(end) - offset(begin)) * 4, 64)};
+}
+// The pixels of images; before a pooling of 2x2 they are those of the pooled gradient.
+WEFT_INLINE Ahead ahead_of(const ConvImages& images, const BlockGrid& grid, int64_t begin, int64_t end) {
+  const int64_t row = images.w / images.pool.w * images.c;
+  return ahead_of(images.x, images.x_stride, images.pool.h == 2 ? row : 2 * row, grid, begin, end);
+}
+// Part `part` of `parts`.
+WEFT_INLINE void fetch(const Ahead& ahead, int64_t part, int64_t parts) {
+  for (int64_t i = ahead.lines * part / parts; i < ahead.lines * (part + 1) / parts; i++)
+    __builtin_prefetch(ahead.at + 64 * i, 0, 2);
+}
+
+struct Pixels {
+  const float* x;
+  int64_t row;  // floats from one row to the next
+};
+WEFT_INLINE Pixels window_of(const ConvImages& images, int64_t image, const ConvWindow& window, float* scratch) {
+  const bool inside = window.row >= 0 && window.row + window.rows <= images.h && window.column >= 0 &&
+                      window.column + window.columns <= images.w;
+  // Where channels are no multiple of 16, the last vector of the last pixel would reach beyond the image.
+  if (inside && images.argmax == nullptr && images.c % kPanel == 0) {
+    return {images.x + image * images.x_stride + (window.row * images.w + window.column) * images.c,
+            images.w * images.c};
+  }
+  pack_window(images, image, window, scratch, window.columns * images.c);
+  return {scratch, window.columns * images.c};
+}
+
+// The inputs under a band, 2x2 blocks overlapping by two pixels, for channels `channels`: planes v (16, blocks, pitch).
+WEFT_INLINE void transform_band(const ConvImages& images, const Band& band, int64_t top, int64_t left, Range channels,
+                                float* scratch, float* v, int64_t plane, int64_t pitch) {
+  const int64_t blocks = length(band.columns);
+  const ConvWindow window = {2 * band.rows.begin - top, 2 * length(band.rows) + 2, 2 * band.columns.begin - left,
+                             2 * blocks + 2};
+  const Pixels seen = window_of(images, band.image, window, scratch);
+  const float* x = seen.x + channels.begin;
+  for (int64_t row = band.rows.begin; row < band.rows.end; row++, x += 2 * seen.row, v += blocks * pitch) {
+    for (int64_t k = 0; k < length(channels); k += kWidth)
+      transform_inputs(x + k, seen.row, images.c, blocks, v + k, plane, pitch);
+  }
+}
+
+}  // namespace
+}  // namespace weft::WEFT_ISA
