@@ -160,6 +160,24 @@ WEFT_INLINE void prefetch_unit(const DenseGradKernelArgs& args, const Unit& unit
         __builtin_prefetch(arrays[a] + unit.at + (p * args.k + row) * kPanel, 1);
 }
 
+// Fetches columns [begin, end) of some rows.
+WEFT_INLINE void prefetch_rows(const float* x, int64_t stride, Range rows, int64_t begin, int64_t end) {
+  for (int64_t row = rows.begin; row < rows.end; row++)
+    for (int64_t c = begin; c < end; c += kPanel) __builtin_prefetch(x + row * stride + c, 0, 2);
+}
+
+// Fetches part i of `count` of the rows of x and dy that the next pass of some units reads, from row m on. Pays from
+// so many units on: 2048 rows of 256x1024 gain 4 %, while two units (3584 rows of 28x512) would lose 7.
+constexpr int64_t kPrefetchingUnits = 4;
+WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Unit* units, int64_t i, int64_t count,
+                               const Columns& x, int64_t m) {
+  const int64_t rows = smaller(kStepsPerPass, args.m - m);
+  if (rows <= 0 || count < kPrefetchingUnits) return;
+  const Range part = {m + rows * i / count, m + rows * (i + 1) / count};
+  prefetch_rows(x.x - x.begin, x.stride, part, units[0].rows.begin, units[count - 1].rows.end);
+  prefetch_rows(args.dy, args.dy_stride, part, units[0].panel * kPanel, (units[0].panel + units[0].panels) * kPanel);
+}
+
 // Any rule, any length of the batch, also storing the gradient itself.
 void run_in_passes(const DenseGradKernelArgs& args, Range range) {
   alignas(64) float sums[kGroupTiles][kTileFloats];
@@ -177,6 +195,7 @@ void run_in_passes(const DenseGradKernelArgs& args, Range range) {
         t.out = store_only ? args.grad + unit.at : sums[i];
         t.out_panel = store_only ? args.k * kPanel : rows * kPanel;
         t.start = m == 0 ? nullptr : t.out;
+        prefetch_pass(args, units, i, count, x, m + kStepsPerPass);
         if (prefetch && m + kStepsPerPass >= args.m) prefetch_unit(args, unit);
         run_panels<ASource::kColumns>(static_cast<int>(unit.panels), static_cast<int>(rows), t);
       }

@@ -76,9 +76,9 @@ void lstm_run(const LstmArgs& args, int tile, int n_tiles) {
 
 // Where the gradient of one row stands at one step.
 struct GradRow {
-  int64_t row, at, before;  // before: the same row one step earlier, -1 in the first step
-  const float* dy;          // (h), or null
-  bool last;                // the last step, with which the gradient begins
+  int64_t row, at, before, two_before;  // the same row one and two steps earlier, -1 before the first step
+  const float* dy;                      // (h), or null
+  bool last;                            // the last step, with which the gradient begins
 };
 
 template <class Activations>
@@ -89,6 +89,7 @@ void lstm_grad_row(const LstmGradArgs& args, const Activations& act, const GradR
   float* dc_row = args.dc + r.row * stride;
   for (int64_t j = 0; j < h; j += kChunk) {
     const float* saved = args.gates + r.at * args.saved_stride + j;
+    if (r.two_before >= 0) __builtin_prefetch(args.cells + r.two_before * stride + j);
     for (int64_t g = 0; g < 4 && r.before >= 0; g++) {
       __builtin_prefetch(args.gates + r.before * args.saved_stride + g * gate + j);
       __builtin_prefetch(args.dxp + r.before * args.gate_stride + g * h + j, 1);
@@ -129,9 +130,9 @@ void run_group(const LstmGradArgs& args, const Activations& act, const RowGroup&
     for (int64_t row = group.rows.begin; row < group.rows.end; row++) {
       const int64_t at = row * s.t + time;
       const float* dy = args.dy + (s.sequences ? at : row) * args.state_stride;
-      lstm_grad_row(
-          args, act,
-          {row, at, step > 0 ? row * s.t + time_at(s, step - 1) : -1, s.sequences || last ? dy : nullptr, last});
+      const int64_t before = step > 0 ? row * s.t + time_at(s, step - 1) : -1;
+      const int64_t two_before = step > 1 ? row * s.t + time_at(s, step - 2) : -1;
+      lstm_grad_row(args, act, {row, at, before, two_before, s.sequences || last ? dy : nullptr, last});
     }
     if (step > 0 || args.wants_state) {
       multiply_rows({args.dpre, args.u_t, nullptr, args.dh, 4 * s.h, s.h, args.gate_stride, 0, args.state_stride},

@@ -15,7 +15,7 @@ namespace weft::WEFT_ISA {
 namespace {
 
 // Blocks of rows that go from step to step together: a pair of panels then serves all of them from L1.
-constexpr int64_t kGroupBlocks = 4;
+constexpr int64_t kGroupBlocks = 2;
 
 WEFT_INLINE Chunk operator*(Chunk a, Chunk b) {
   return map(a, b, [](Vec x, Vec y) __attribute__((always_inline)) { return x * y; });
