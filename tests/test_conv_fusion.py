@@ -73,7 +73,11 @@ NETS = {
     "winograd, tanh": Net(
         (3, 9, 8, 16), 17, 3, activation="tanh", rate=0.2, fused=False, after=(16, 3)
     ),
+    "winograd, many filters": Net(
+        (3, 12, 12, 16), 70, 3, {"padding": "same"}, rate=0.2, after=(80, 3)
+    ),
     "winograd, large window": Net((9, 12, 12, 3), 16, 3, pool=(3, 2), after=(17, 3)),
+    "winograd, another window": Net((9, 12, 12, 16), 16, 3, pool=3, fused=False, after=(17, 3)),
     "strides": Net((3, 13, 13, 3), 6, 3, {"strides": 2, "padding": "same"}, rate=0.2),
     "dilation": Net((2, 9, 9, 3), 6, 3, {"dilation_rate": (2, 1)}),
     "no activation": Net((2, 8, 7, 3), 6, 3, activation="linear", rate=0.2),

@@ -30,6 +30,7 @@ def kernels(stack, shape, batch_size, capsys):
         (layers.Conv2D(16, (3, 2)), (14, 14, 16), 0),
         (layers.Conv2D(16, 5), (14, 14, 16), 0),
         (layers.Conv2D(16, 3, padding="same"), (3, 3, 16), 0),  # most taps see the border
+        (layers.Conv2D(512, 3, padding="same"), (7, 7, 512), 0),  # a large kernel for few blocks
         (layers.Conv1D(16, 3), (14, 16), 0),
         (layers.Conv2DTranspose(16, 3), (14, 14, 16), 1),
         (layers.Conv2D(32, 3, groups=2), (14, 14, 32), 2),
@@ -38,6 +39,13 @@ def kernels(stack, shape, batch_size, capsys):
 def test_which_convolutions(conv, shape, transforms, capsys):
     found = kernels([conv], shape, 8, capsys)
     assert sum(kernel.startswith("conv2d_winograd_kernel") for kernel in found) == transforms
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize(("pool", "fused"), [(2, True), (3, False), ((2, 1), False)])
+def test_only_windows_of_2x2_join(pool, fused, capsys):
+    found = kernels([layers.Conv2D(16, 3), layers.MaxPooling2D(pool)], (14, 14, 16), 8, capsys)
+    assert any(kernel.startswith("max_pool2d") for kernel in found) != fused
 
 
 @pytest.mark.cpu
@@ -82,10 +90,7 @@ def test_nan_reaches_what_sees_it_and_nothing_else():
     sees[1, 3:6, 4:7] = True
     assert np.all(np.isnan(y[sees]))
     np.testing.assert_array_equal(y[[0, 2]], clean[[0, 2]])
-    # A block of 2x2 outputs shares its inputs: up to one pixel more on each side.
-    near = np.zeros(y.shape, bool)
-    near[1, 2:7, 3:8] = True
-    np.testing.assert_array_equal(y[~near], clean[~near])
+    np.testing.assert_array_equal(y[~sees], clean[~sees])
 
 
 def test_new_weights_are_seen():

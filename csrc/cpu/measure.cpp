@@ -144,11 +144,11 @@ double measure_conv(const std::string& role, const ConvBenchmark& sizes, int thr
     args.act.fn = UnaryFn::kRelu;
     args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
     args.winograd = kernels.winograd && suits_winograd(s) && z.pool <= 2;
-    const Operands transformed(panel_size(16 * z.c, z.f));
+    const Operands transformed(args.winograd ? panel_size(16 * z.c, z.f) : 0);
     if (args.winograd) {
       args.w = transformed.data();
       add_phase(program, kernels.conv2d_winograd_kernel,
-                Conv2dWinogradKernelArgs{s, false, w.data(), transformed.data()}, threads);
+                Conv2dWinogradKernelArgs{z.c, z.f, false, w.data(), transformed.data()}, threads);
     }
     add_phase(program, kernels.conv2d_forward, args, threads);
     call_seconds = time_program(program, threads, seconds);
@@ -162,8 +162,8 @@ double measure_conv(const std::string& role, const ConvBenchmark& sizes, int thr
     args.pool = pool, args.argmax = z.pool > 1 ? argmax : nullptr;
     args.winograd = winograd;
     if (winograd)
-      add_phase(program, kernels.conv2d_winograd_kernel, Conv2dWinogradKernelArgs{s, true, w.data(), flipped.data()},
-                threads);
+      add_phase(program, kernels.conv2d_winograd_kernel,
+                Conv2dWinogradKernelArgs{z.c, z.f, true, w.data(), flipped.data()}, threads);
     else
       add_phase(program, kernels.conv2d_flip_kernel, Conv2dFlipKernelArgs{s, w.data(), flipped.data()}, threads);
     add_phase(program, kernels.conv2d_grad_input, args, threads);

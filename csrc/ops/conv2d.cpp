@@ -144,17 +144,13 @@ void lower_flip_kernel(LowerContext& c) {
   c.call(c.kernels.conv2d_flip_kernel, a, element_count(w) / 2.0);
 }
 
-// The kernel (3, 3, C, F) becomes one of 4 x 4 elements: (4, 4, C, F), or (4, 4, F, C) when flipped.
 std::vector<ValueSpec> infer_winograd_kernel(const InferContext& c) {
-  const Shape& w = c.shape(0);
-  Shape transformed = {4, 4, w[2], w[3]};
-  if (c.attrs.flag("flipped")) std::swap(transformed[2], transformed[3]);
-  return {{transformed, DType::kFloat32, Layout::kPanels}};
+  return {{winograd_kernel_shape(c.shape(0), c.attrs.flag("flipped")), DType::kFloat32, Layout::kPanels}};
 }
 void lower_winograd_kernel(LowerContext& c) {
   const Shape& w = c.shape(0);
   Conv2dWinogradKernelArgs a{};
-  a.shape.c = w[2], a.shape.f = w[3];
+  a.c = w[2], a.f = w[3];
   a.flipped = c.node.attrs.flag("flipped"), a.w = c.in(0), a.transformed = c.out();
   c.call(c.kernels.conv2d_winograd_kernel, a, element_count(w) / 2.0);
 }
@@ -223,6 +219,15 @@ void lower_scale_panels(LowerContext& c) {
 }
 
 }  // namespace
+
+Shape winograd_kernel_shape(const Shape& w, bool flipped) {
+  return flipped ? Shape{4, 4, w[3], w[2]} : Shape{4, 4, w[2], w[3]};
+}
+
+ConvShape conv_shape_of(const Graph& graph, const Node& node) {
+  const Shape &x = graph.shape(node.inputs[0]), &w = graph.shape(node.inputs[1]);
+  return conv_shape(x, kernel_window(w), w.back(), node.attrs);
+}
 
 ConvShape conv_shape_of_grad_kernel(const Graph& graph, const Node& node) {
   const Shape &x = graph.shape(node.inputs[0]), &dy = graph.shape(node.inputs[1]);

@@ -47,14 +47,18 @@ static constexpr int64_t taps_of_three(int64_t size, int64_t outputs, int64_t be
   return taps;
 }
 
+static constexpr int64_t winograd_blocks(const ConvShape& s) { return (s.oh + 1) / 2 * ((s.ow + 1) / 2); }
+
 // Whether Winograd's blocks save more multiplications than their transforms cost; a function of the image's and the
-// kernel's shape alone, so that a row of the batch gives the same bits in any batch.
+// kernel's shape alone, so that a row of the batch gives the same bits in any batch. A block costs what 20 taps do;
+// more where the transformed kernel comes from a shared cache or from memory: 7x7 images of 512 channels lose a
+// quarter.
 static constexpr bool suits_winograd(const ConvShape& s) {
   if (s.kh != 3 || s.kw != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilation_y != 1 || s.dilation_x != 1)
     return false;
   if (s.c < 16 || s.f < 16 || s.c > 1024 || s.f > 1024) return false;
-  const int64_t blocks = (s.oh + 1) / 2 * ((s.ow + 1) / 2);
-  return 20 * blocks <= taps_of_three(s.h, s.oh, s.top) * taps_of_three(s.w, s.ow, s.left);
+  const int64_t taps = taps_of_three(s.h, s.oh, s.top) * taps_of_three(s.w, s.ow, s.left);
+  return (s.c * s.f < (1 << 17) ? 20 : 30) * winograd_blocks(s) <= taps;
 }
 
 // The convolution over dy that gives dx, for strides of 1; its kernel is the flipped one.
@@ -65,9 +69,9 @@ static constexpr ConvShape grad_input_shape(const ConvShape& s) {
   return t;
 }
 
-// transformed = G g G^T of each (c, f), as the kernel of a convolution with `shape` (or of its grad_input_shape).
+// transformed = G g G^T of each (c, f).
 struct Conv2dWinogradKernelArgs {
-  ConvShape shape;
+  int64_t c, f;
   bool flipped;        // as conv2d_grad_input reads it: turned by 180 degrees, inputs and filters exchanged
   const float* w;      // panels (f/16, 9*c, 16)
   float* transformed;  // panels (f/16, 16*c, 16); flipped: (c/16, 16*f, 16)
@@ -141,26 +145,27 @@ struct Conv2dGradKernelPartialsArgs {
   bool winograd;  // each element is a sum over Winograd's blocks
 };
 
-// Elements of a kernel that winograd's kernel gradient adds up together.
+// A unit of the kernel's gradient by Winograd's way: up to kWinogradInputs inputs times winograd_filters(c) filters.
 constexpr int64_t kWinogradInputs = 64;
 static constexpr int64_t winograd_filters(int64_t c) { return c <= kWinogradInputs / 2 ? 64 : 32; }
+static constexpr int64_t winograd_units(const ConvShape& s) {
+  const int64_t filters = winograd_filters(s.c);
+  return (s.c + kWinogradInputs - 1) / kWinogradInputs * ((s.f + filters - 1) / filters);
+}
 // Whether there are enough blocks to make up for the transform of the sums.
-static constexpr int64_t kWinogradGroupBlocks = 96;
+constexpr int64_t kWinogradGroupBlocks = 96;
 static constexpr bool grad_kernel_suits_winograd(const ConvShape& s) {
-  return suits_winograd(s) && s.n * ((s.oh + 1) / 2) * ((s.ow + 1) / 2) >= kWinogradGroupBlocks;
+  return suits_winograd(s) && s.n * winograd_blocks(s) >= kWinogradGroupBlocks;
 }
 
-// A function of the shape alone, so that the result does not depend on the number of threads; 1: no partials, but with
-// winograd.
+// A function of the shape alone, so that the result does not depend on the number of threads; 1: no partials, except
+// with winograd, where one run is a partial, too.
 static constexpr int64_t conv2d_grad_kernel_groups(const ConvShape& s, bool winograd) {
   if (winograd) {
-    const int64_t filters = winograd_filters(s.c);
-    const int64_t units = (s.c + kWinogradInputs - 1) / kWinogradInputs * ((s.f + filters - 1) / filters);
-    const int64_t blocks = s.n * ((s.oh + 1) / 2) * ((s.ow + 1) / 2);
-    int64_t groups = units < 16 ? 16 / units : 1;
+    int64_t groups = winograd_units(s) < 16 ? 16 / winograd_units(s) : 1;
     if (groups > s.n) groups = s.n;
-    if (groups > blocks / kWinogradGroupBlocks) groups = blocks / kWinogradGroupBlocks;
-    return groups;
+    const int64_t worthwhile = s.n * winograd_blocks(s) / kWinogradGroupBlocks;
+    return groups < worthwhile ? groups : worthwhile;
   }
   if (panel_size(s.kh * s.kw * s.c, s.f) > 16 * 14 * 32) return 1;  // enough register tiles for 16 threads
   return s.n < 16 ? s.n : 16;

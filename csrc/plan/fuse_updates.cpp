@@ -123,8 +123,8 @@ void Fuser::run() {
   each(&Fuser::mean_into_accumulate);
 }
 
-void fuse(Graph& graph, const std::vector<ValueId>& outputs) {
-  Fuser(graph, outputs).run();
+void fuse(Graph& graph, const std::vector<ValueId>& outputs, const KernelTable& kernels) {
+  Fuser(graph, outputs, kernels).run();
   remove_dead(graph, outputs);
 }
 

@@ -11,7 +11,8 @@ namespace weft {
 
 class Fuser {
  public:
-  Fuser(Graph& graph, const std::vector<ValueId>& outputs) : graph_(graph), outputs_(outputs) {}
+  Fuser(Graph& graph, const std::vector<ValueId>& outputs, const KernelTable& kernels)
+      : graph_(graph), outputs_(outputs), kernels_(kernels) {}
   void run();
 
  private:
@@ -81,6 +82,7 @@ class Fuser {
 
   Graph& graph_;
   const std::vector<ValueId>& outputs_;
+  const KernelTable& kernels_;
 };
 
 }  // namespace weft

@@ -124,18 +124,10 @@ ValueId convert_layout(Graph& graph, ValueId in, Layout wanted, const Node& like
 // Winograd's convolutions multiply with a transformed kernel, made anew in every step.
 void transform_kernel(Graph& graph, int i, bool flipped) {
   const Node like = graph.nodes[i];
-  Shape w = graph.shape(like.inputs[1]);
+  const Shape shape = winograd_kernel_shape(graph.shape(like.inputs[1]), flipped);
   const int node = append(graph, kConv2dWinogradKernel, {like.inputs[1]}, {{"flipped", int64_t{flipped}}}, like);
-  if (flipped) std::swap(w[2], w[3]);
-  graph.nodes[i].inputs[1] = add_output(graph, node, {4, 4, w[2], w[3]}, DType::kFloat32, Layout::kPanels);
+  graph.nodes[i].inputs[1] = add_output(graph, node, shape, DType::kFloat32, Layout::kPanels);
   graph.nodes[i].attrs.set("winograd", int64_t{1});
-}
-
-void legalize_conv2d(Graph& graph, int i, const KernelTable& kernels) {
-  const Node& node = graph.nodes[i];
-  const Shape &x = graph.shape(node.inputs[0]), &w = graph.shape(node.inputs[1]), pool = node.attrs.ints("pool");
-  if (!kernels.winograd || w.size() != 4 || !(pool.empty() || pool == Shape{1, 1} || pool == Shape{2, 2})) return;
-  if (suits_winograd(conv_shape(x, kernel_window(w), w.back(), node.attrs))) transform_kernel(graph, i, false);
 }
 
 // conv2d_grad_input and conv2d_transpose multiply with the flipped kernel, made anew in every step.
@@ -291,7 +283,8 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings&
           insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
       graph.nodes[i].inputs[0] = transposed;
     }
-    if (op == &kConv2d) legalize_conv2d(graph, static_cast<int>(i), kernels);
+    if (op == &kConv2d && kernels.winograd && suits_winograd(conv_shape_of(graph, graph.nodes[i])))
+      transform_kernel(graph, static_cast<int>(i), false);
     if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i), kernels);
     if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i), kernels);
     if (op == &kBatchNorm) split_batch_norm(graph, static_cast<int>(i));

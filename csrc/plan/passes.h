@@ -32,7 +32,7 @@ void settle_layouts(Graph& graph);
 void add_loads(Graph& graph, const Bindings& bindings);
 
 // Joins ops that one kernel can do together: see docs/architecture.md for the list.
-void fuse(Graph& graph, const std::vector<ValueId>& outputs);
+void fuse(Graph& graph, const std::vector<ValueId>& outputs, const KernelTable& kernels);
 
 // Lets the largest kernel gradient, or product, of a step fetch the rows of the next batch, which it finds
 // in `batch`.

@@ -28,7 +28,7 @@ Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, boo
   add_loads(graph_, run_memory_.bindings());
   remove_dead(graph_, outputs_);
   if (fuse_ops) {
-    fuse(graph_, outputs_);
+    fuse(graph_, outputs_, device_.kernels());
     if (device_.uses_host_memory()) prefetch_next_batch(graph_, run_memory_.bindings(), next_batch_);
   }
   legalize(graph_, outputs_, run_memory_.bindings(), device_.kernels());

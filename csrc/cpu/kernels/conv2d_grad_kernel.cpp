@@ -408,7 +408,7 @@ void conv2d_grad_kernel_run(const Conv2dGradKernelArgs& args, int tile, int n_ti
 }
 
 WEFT_INLINE int64_t partial_units(const Conv2dGradKernelPartialsArgs& args) {
-  return args.winograd ? winograd_grad_units(args.gradient.shape) : 1;
+  return args.winograd ? winograd_units(args.gradient.shape) : 1;
 }
 
 int partials_tiles(const Conv2dGradKernelPartialsArgs& args, int threads) {

@@ -15,7 +15,7 @@ constexpr int kTaps = 9;
 constexpr int64_t kElementWork = 32;
 
 WEFT_INLINE int64_t panel_count(const Conv2dWinogradKernelArgs& args) {
-  return round_up(args.flipped ? args.shape.c : args.shape.f, kPanel) / kPanel;
+  return ceil_divide(args.flipped ? args.c : args.f, kPanel);
 }
 
 // w: one panel (9, c, 16); u: (16, c, 16).
@@ -25,7 +25,7 @@ void transform_panel(const float* w, int64_t c, float* u) {
 
 // The panel of inputs [channel, channel + 16) of the flipped kernel: u (16, f, 16).
 void transform_flipped_panel(const Conv2dWinogradKernelArgs& args, int64_t channel, float* u) {
-  const int64_t c = args.shape.c, filters = args.shape.f, count = smaller(kPanel, c - channel);
+  const int64_t c = args.c, filters = args.f, count = smaller(kPanel, c - channel);
   const auto as_it_is = [](int64_t, int64_t, Vec v) __attribute__((always_inline)) { return v; };
   alignas(64) float edge[kPanel * kPanel] = {};           // the last inputs, with rows of 0 below
   alignas(64) float transposed[kTaps * kPanel * kPanel];  // (9, filters, inputs)
@@ -45,11 +45,11 @@ void transform_flipped_panel(const Conv2dWinogradKernelArgs& args, int64_t chann
 }
 
 int winograd_kernel_tiles(const Conv2dWinogradKernelArgs& args, int threads) {
-  return suitable_tiles(kTaps * args.shape.c * args.shape.f * kElementWork, panel_count(args), threads);
+  return suitable_tiles(kTaps * args.c * args.f * kElementWork, panel_count(args), threads);
 }
 
 void winograd_kernel_run(const Conv2dWinogradKernelArgs& args, int tile, int n_tiles) {
-  const int64_t c = args.shape.c, f = args.shape.f;
+  const int64_t c = args.c, f = args.f;
   const Range panels = split(panel_count(args), 1, tile, n_tiles);
   for (int64_t p = panels.begin; p < panels.end; p++) {
     if (args.flipped)

@@ -30,7 +30,7 @@ BlockGrid grid_of(const Convolution& conv) {
   const ConvShape& s = conv.shape;
   const bool pooled = conv.out.pool.h == 2;  // what is left over at the end is dropped
   return block_grid(pooled ? s.oh / 2 : winograd_blocks(s.oh), pooled ? s.ow / 2 : winograd_blocks(s.ow), kMostBlocks,
-                    s.c);
+                    round_up(smaller(s.c, kPass), kPanel));
 }
 
 struct Run {
@@ -101,8 +101,7 @@ void transform_row(const Run& run, int64_t blocks, Range outputs, int64_t at) {
     }
   }
   const UnarySpec& act = run.conv.out.act;
-  if (act.fn != UnaryFn::kIdentity && !relu)
-    unary_apply(act, run.scratch.strip, run.scratch.strip, round_up(2 * row, kChunk));
+  if (act.fn != UnaryFn::kIdentity && !relu) unary_apply(act, run.scratch.strip, run.scratch.strip, 2 * row);
 }
 
 // Row `row` of a band.
@@ -167,7 +166,8 @@ void winograd_run(const Convolution& conv, int tile, int n_tiles) {
         const Range channels = {channel, smaller(s.c, channel + kPass)};
         // With one pass of channels, what was transformed serves all passes of outputs.
         if (s.c > kPass || output == 0) transform_segments(run, begin, end, channels);
-        multiply_planes(run, block_count(run.grid, begin, end), channels, outputs, next);
+        const bool last = channels.end == s.c && outputs.end == s.f;
+        multiply_planes(run, block_count(run.grid, begin, end), channels, outputs, last ? next : Prefetches{});
       }
       finish_segments(run, begin, end, outputs);
     }

@@ -11,8 +11,7 @@ namespace weft::WEFT_ISA {
 void winograd_run(const Convolution& conv, int tile, int n_tiles);
 int64_t winograd_pieces(const Convolution& conv);
 
-// The gradient of the kernel from some images, in units of some inputs times some filters: args.grad gets those of one.
-int64_t winograd_grad_units(const ConvShape& shape);
+// The gradient of the kernel from some images: args.grad gets the elements of one of winograd_units.
 void winograd_grad_run(const Conv2dGradKernelArgs& args, Range images, int64_t unit);
 
 }  // namespace weft::WEFT_ISA

@@ -12,11 +12,10 @@ namespace weft::WEFT_ISA {
 namespace {
 
 // Blocks that are added up at a time: enough to make loading and storing the sums cheap.
-constexpr int64_t kMostBlocks = 48;
+constexpr int64_t kMostBlocks = 40;
 constexpr int64_t kSums = 2048;  // of a plane: channels x filters of a unit
 static_assert(winograd_filters(kWinogradInputs) * kWinogradInputs == kSums);
 static_assert(winograd_filters(kWinogradInputs / 2) * kWinogradInputs / 2 == kSums);
-constexpr int64_t kMostFilters = 64;
 // Of channels and filters together there are at most 96; the next plane begins in another set of L1.
 constexpr int64_t kOperandFloats = kWinogradPlanes * (kMostBlocks * 96 + 2 * kPanel);
 
@@ -40,12 +39,14 @@ Run run_of(const Conv2dGradKernelArgs& args, int64_t unit, Scratch& scratch) {
   const ConvShape& s = args.shape;
   Run run = {args, scratch, {}, {}, 0, 0, 0, 0, nullptr, {}};
   const int64_t filters = winograd_filters(s.c), across = ceil_divide(s.f, filters);
-  run.channels = block_at(near_equal_blocks(s.c, ceil_divide(s.c, kWinogradInputs)), unit / across);
+  const Range panels =
+      block_at(near_equal_blocks(ceil_divide(s.c, kPanel), ceil_divide(s.c, kWinogradInputs)), unit / across);
+  run.channels = {panels.begin * kPanel, smaller(s.c, panels.end * kPanel)};
   run.filters = {unit % across * filters, smaller(s.f, (unit % across + 1) * filters)};
   run.v_pitch = round_up(length(run.channels), kPanel), run.d_pitch = round_up(length(run.filters), kPanel);
   run.v_plane = kMostBlocks * run.v_pitch + kPanel, run.d_plane = kMostBlocks * run.d_pitch + kPanel;
   run.d = scratch.operands + kWinogradPlanes * run.v_plane;
-  run.grid = block_grid(winograd_blocks(s.oh), winograd_blocks(s.ow), kMostBlocks, larger(s.c, s.f));
+  run.grid = block_grid(winograd_blocks(s.oh), winograd_blocks(s.ow), kMostBlocks, larger(run.v_pitch, run.d_pitch));
   return run;
 }
 
@@ -60,15 +61,14 @@ ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
 
 // The output gradient of a band: planes d (16, blocks, d_pitch).
 void transform_gradients(const Run& run, const Band& band, float* d) {
-  const ConvShape& s = run.args.shape;
   const int64_t blocks = length(band.columns);
   const ConvWindow window = {2 * band.rows.begin, 2 * length(band.rows), 2 * band.columns.begin, 2 * blocks};
-  const Pixels dy = window_of(images_of_dy(run.args), band.image, window, run.scratch.window);
-  const float* line = dy.x + run.filters.begin;
+  const Pixels dy = window_of(images_of_dy(run.args), band.image, window, run.filters, run.scratch.window);
+  const float* line = dy.x;
   for (int64_t row = band.rows.begin; row < band.rows.end; row++, line += 2 * dy.row) {
     for (int64_t b = 0; b < blocks; b++, d += run.d_pitch) {
       for (int64_t k = 0; k < run.d_pitch; k += kWidth)
-        transform_gradient(line + 2 * b * s.f + k, dy.row, s.f, d + k, run.d_plane);
+        transform_gradient(line + 2 * b * dy.pixel + k, dy.row, dy.pixel, d + k, run.d_plane);
     }
   }
 }
@@ -137,10 +137,6 @@ void store_gradient(const Run& run) {
 }
 
 }  // namespace
-
-int64_t winograd_grad_units(const ConvShape& s) {
-  return ceil_divide(s.c, kWinogradInputs) * ceil_divide(s.f, winograd_filters(s.c));
-}
 
 void winograd_grad_run(const Conv2dGradKernelArgs& args, Range images, int64_t unit) {
   Scratch scratch;

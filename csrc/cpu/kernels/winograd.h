@@ -6,7 +6,7 @@
 //         0 -1  0  1          0   0   1
 //
 // The last row of B^T and the last column of A^T have the other sign than in the paper, which spares the gradient a
-// negation. Additions alone, in a fixed order: the same bits on every instruction set.
+// negation. Additions and exact halves in a fixed order: the same bits on every instruction set.
 #pragma once
 
 #include "cpu/kernels/vec.h"
@@ -14,7 +14,7 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Blocks of 2x2 outputs, from 4x4 inputs that overlap by two.
+// Elements of a transformed block.
 constexpr int kWinogradPlanes = 16;
 
 WEFT_INLINE int64_t winograd_blocks(int64_t outputs) { return (outputs + 1) / 2; }

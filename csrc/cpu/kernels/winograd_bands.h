@@ -19,8 +19,8 @@ struct BlockGrid {
   int64_t most_rows;  // of a band
 };
 
-// An image has rows x columns blocks; up to most_blocks of them, whole segments, are multiplied together. A window of
-// four rows of pixels with so many channels fits, too.
+// An image has rows x columns blocks; up to most_blocks of them, whole segments, are multiplied together. Windows have
+// so many channels.
 WEFT_INLINE BlockGrid block_grid(int64_t rows, int64_t columns, int64_t most_blocks, int64_t channels) {
   BlockGrid grid = {};
   grid.rows = rows;
@@ -66,10 +66,11 @@ WEFT_INLINE Ahead ahead_of(const float* x, int64_t image, int64_t row, const Blo
     const int64_t rows = index / grid.segments.count;
     return rows / grid.rows * image + rows % grid.rows * row;
   };
-  if (x == nullptr || begin >= end) return {};
+  if (x == nullptr || begin >= end || grid.segments.count > 1) return {};  // segments are no run of memory
   return {reinterpret_cast<const char*>(x + offset(begin)), ceil_divide((offset(end) - offset(begin)) * 4, 64)};
 }
-// The pixels of images; before a pooling of 2x2 they are those of the pooled gradient.
+// The pixels of images; before a pooling of 2x2 they are those of the pooled gradient. (Other poolings are rare
+// enough.)
 WEFT_INLINE Ahead ahead_of(const ConvImages& images, const BlockGrid& grid, int64_t begin, int64_t end) {
   const int64_t row = images.w / images.pool.w * images.c;
   return ahead_of(images.x, images.x_stride, images.pool.h == 2 ? row : 2 * row, grid, begin, end);
@@ -82,31 +83,64 @@ WEFT_INLINE void fetch(const Ahead& ahead, int64_t part, int64_t parts) {
 
 struct Pixels {
   const float* x;
-  int64_t row;  // floats from one row to the next
+  int64_t row, pixel;  // floats from one row, from one pixel to the next
 };
-WEFT_INLINE Pixels window_of(const ConvImages& images, int64_t image, const ConvWindow& window, float* scratch) {
+
+// Some channels of a window, as pack_window does it with all of them: (rows, columns, round_up(channels, 16)).
+inline void pack_channels(const ConvImages& images, int64_t image, const ConvWindow& window, Range channels,
+                          float* scratch) {
+  const ConvPool pool = images.pool;
+  const int64_t height = images.h / pool.h, width = images.w / pool.w, count = length(channels);
+  const int64_t end = round_up(height * width * images.c, kPanel);  // readable elements of an image
+  const float* x = images.x + image * images.x_stride;
+  const uint8_t* argmax = images.argmax ? images.argmax + image * images.argmax_stride : nullptr;
+  for (int64_t row = window.row; row < window.row + window.rows; row++) {
+    for (int64_t column = window.column; column < window.column + window.columns; column++) {
+      float* const y = scratch;
+      scratch += round_up(count, kPanel);
+      if (row < 0 || row >= height * pool.h || column < 0 || column >= width * pool.w) {
+        zero_floats(y, count);
+        continue;
+      }
+      const int64_t at = (row / pool.h * width + column / pool.w) * images.c + channels.begin;
+      const int here = static_cast<int>(row % pool.h * pool.w + column % pool.w);
+      if (argmax == nullptr) copy_floats(y, x + at, count);
+      for (int64_t k = 0; argmax != nullptr && k < count; k += kPanel)
+        store_chunk(y + k, gradient_at(x + at + k, argmax + at + k, end - at - k, here));
+    }
+  }
+}
+
+// A window as it stands in memory, or packed with zeros outside of the image.
+WEFT_INLINE Pixels window_of(const ConvImages& images, int64_t image, const ConvWindow& window, Range channels,
+                             float* scratch) {
   const bool inside = window.row >= 0 && window.row + window.rows <= images.h && window.column >= 0 &&
                       window.column + window.columns <= images.w;
   // Where channels are no multiple of 16, the last vector of the last pixel would reach beyond the image.
   if (inside && images.argmax == nullptr && images.c % kPanel == 0) {
-    return {images.x + image * images.x_stride + (window.row * images.w + window.column) * images.c,
-            images.w * images.c};
+    const int64_t at = (window.row * images.w + window.column) * images.c + channels.begin;
+    return {images.x + image * images.x_stride + at, images.w * images.c, images.c};
   }
-  pack_window(images, image, window, scratch, window.columns * images.c);
-  return {scratch, window.columns * images.c};
+  const bool all = length(channels) == images.c;
+  const int64_t pixel = all ? images.c : round_up(length(channels), kPanel);
+  if (all)
+    pack_window(images, image, window, scratch, window.columns * pixel);
+  else
+    pack_channels(images, image, window, channels, scratch);
+  return {scratch, window.columns * pixel, pixel};
 }
 
-// The inputs under a band, 2x2 blocks overlapping by two pixels, for channels `channels`: planes v (16, blocks, pitch).
+// The inputs under a band, 4x4 pixels a block, which overlap by two: some channels as planes v (16, blocks, pitch).
 WEFT_INLINE void transform_band(const ConvImages& images, const Band& band, int64_t top, int64_t left, Range channels,
                                 float* scratch, float* v, int64_t plane, int64_t pitch) {
   const int64_t blocks = length(band.columns);
   const ConvWindow window = {2 * band.rows.begin - top, 2 * length(band.rows) + 2, 2 * band.columns.begin - left,
                              2 * blocks + 2};
-  const Pixels seen = window_of(images, band.image, window, scratch);
-  const float* x = seen.x + channels.begin;
+  const Pixels seen = window_of(images, band.image, window, channels, scratch);
+  const float* x = seen.x;
   for (int64_t row = band.rows.begin; row < band.rows.end; row++, x += 2 * seen.row, v += blocks * pitch) {
     for (int64_t k = 0; k < length(channels); k += kWidth)
-      transform_inputs(x + k, seen.row, images.c, blocks, v + k, plane, pitch);
+      transform_inputs(x + k, seen.row, seen.pixel, blocks, v + k, plane, pitch);
   }
 }
 
