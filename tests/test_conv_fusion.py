@@ -30,7 +30,7 @@ class Net(NamedTuple):
     pool: Any = 2
     pooling: dict[str, Any] = {}  # noqa: RUF012
     rate: float = 0.0
-    fused: bool = True  # whether pooling joins the convolution
+    fused: bool | None = True  # whether pooling joins the convolution; None: on some devices
     after: Any = (5, 2)  # filters and kernel of the second convolution
 
     def model(self, optimizer: str, fuse: bool) -> weft.Sequential:
@@ -77,7 +77,7 @@ NETS = {
         (3, 12, 12, 16), 70, 3, {"padding": "same"}, rate=0.2, after=(80, 3)
     ),
     "winograd, large window": Net((9, 12, 12, 3), 16, 3, pool=(3, 2), after=(17, 3)),
-    "winograd, another window": Net((9, 12, 12, 16), 16, 3, pool=3, fused=False, after=(17, 3)),
+    "winograd, another window": Net((9, 12, 12, 16), 16, 3, pool=3, fused=None, after=(17, 3)),
     "strides": Net((3, 13, 13, 3), 6, 3, {"strides": 2, "padding": "same"}, rate=0.2),
     "dilation": Net((2, 9, 9, 3), 6, 3, {"dilation_rate": (2, 1)}),
     "no activation": Net((2, 8, 7, 3), 6, 3, activation="linear", rate=0.2),
@@ -116,7 +116,24 @@ def test_what_fuses(name, capsys):
     net.model("adam", fuse=True).describe_plan()
     kernels = {line.split()[2] for line in capsys.readouterr().out.splitlines()[2:]}
     loose = {kernel for kernel in kernels if kernel.startswith("max_pool")}
-    assert bool(loose) == (bool(net.pool) and not net.fused)
+    if net.fused is not None:
+        assert bool(loose) == (bool(net.pool) and not net.fused)
     if net.fused:
         assert not {"dropout", "update+adam"} & kernels
         assert f"unary_grad+{net.activation}" not in kernels
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+@pytest.mark.parametrize("filters", [3, 16, 33])
+def test_nan_survives_pooling(channels, filters):
+    x = waves((4, 13, 14, channels), 1.7)
+    for image, pixel in enumerate([(0, 0), (5, 6), (6, 7), (12, 13)]):
+        x[image, *pixel, 0] = np.nan
+    found = []
+    for fuse in (True, False):
+        net = Net(x.shape, filters, 3, {"padding": "same"}, rate=0.0)
+        model = weft.Sequential(net.model("sgd", fuse).layers[:2])
+        model.compile("sgd", "mse", fuse=fuse)
+        found.append(model.predict(x, batch_size=4, verbose=0))
+    assert 0 < np.isnan(found[1]).sum() < found[1].size
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)

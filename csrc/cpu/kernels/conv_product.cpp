@@ -8,6 +8,7 @@
 
 #include "cpu/kernels/conv_cut.h"
 #include "cpu/kernels/conv_epilogue.h"
+#include "cpu/kernels/conv_pool_tile.h"
 #include "cpu/kernels/conv_winograd.h"
 
 namespace weft::WEFT_ISA {
@@ -171,6 +172,35 @@ Band band_at(const Run& run, int64_t index) {
   return band;
 }
 
+WEFT_INLINE bool is_simple(UnaryFn fn) { return fn == UnaryFn::kIdentity || fn == UnaryFn::kRelu; }
+
+// Some windows of a row of them, the first pixel of the first at a: activated in run.scratch.strip, or pooled in
+// run.scratch.pooled.
+void make_windows(const Run& run, const Band& band, const Group& group, int64_t row, const float* a, int64_t count,
+                  const ConvTileArgs& all, ConvTileArgs& args) {
+  const ConvShape& s = run.conv.shape;
+  const ConvPool pool = run.conv.out.pool;
+  const int64_t below = s.stride_y * band.row_stride, row_pitch = count * pool.w * group.pitch;
+  uint8_t* places = run.conv.out.argmax ? run.scratch.places : nullptr;
+  if (kPoolWindows > 0 && all.offsets != nullptr && pool.h == 2 && pool.w == 2 && is_simple(run.conv.out.act.fn) &&
+      group.columns != kNarrow) {
+    ConvTileArgs whole = all;
+    whole.product.a = a;
+    if (pool_windows_of_row(group.columns, count, whole, {nullptr, below, run.scratch.pooled, places, group.pitch}))
+      return;
+  }
+  for (int64_t wy = 0; wy < pool.h; wy++) {
+    args.product.a = a + wy * below;
+    args.product.out = run.scratch.strip + wy * row_pitch;
+    skip_rows(s, row * pool.h + wy, all, args);
+    multiply_pixels(run, group, args, count * pool.w);
+  }
+  activate(run, pool.h * row_pitch);
+  if (run.cut.area == 1) return;
+  const PoolSource windows = {pool, run.scratch.strip, pool.w * group.pitch, row_pitch, group.pitch};
+  pool_strip(windows, count, group.width, group.pitch, run.scratch.pooled, places);
+}
+
 // One row of windows of a band. `all` has all taps, `args` are those of the tile.
 void run_row(const Run& run, const Band& band, const Group& group, int64_t row, const ConvTileArgs& all,
              ConvTileArgs& args) {
@@ -189,23 +219,10 @@ void run_row(const Run& run, const Band& band, const Group& group, int64_t row, 
   const Blocks pieces = near_equal_blocks(columns, ceil_divide(columns, fitting));
   for (int64_t i = 0; i < pieces.count; i++) {
     const Range piece = block_at(pieces, i);
-    const int64_t count = piece.end - piece.begin, pixels = count * pool.w, row_pitch = pixels * group.pitch;
-    for (int64_t wy = 0; wy < pool.h; wy++) {
-      args.product.a = a + wy * s.stride_y * band.row_stride + piece.begin * pool.w * args.product.a_stride;
-      args.product.out = run.scratch.strip + wy * row_pitch;
-      skip_rows(s, row * pool.h + wy, all, args);
-      multiply_pixels(run, group, args, pixels);
-    }
-    activate(run, pool.h * row_pitch);
-    const float* finished = run.scratch.strip;
-    if (run.cut.area > 1) {
-      const PoolSource windows = {pool, finished, pool.w * group.pitch, row_pitch, group.pitch};
-      pool_strip(windows, count, group.width, group.pitch, run.scratch.pooled,
-                 out.argmax ? run.scratch.places : nullptr);
-      finished = run.scratch.pooled;
-    }
-    finish_pixels(out, band.image, row, band.columns.begin + piece.begin, count, group.channel, group.width, finished,
-                  group.pitch, out.argmax ? run.scratch.places : nullptr);
+    make_windows(run, band, group, row, a + piece.begin * pool.w * args.product.a_stride, length(piece), all, args);
+    finish_pixels(out, band.image, row, band.columns.begin + piece.begin, length(piece), group.channel, group.width,
+                  run.cut.area > 1 ? run.scratch.pooled : run.scratch.strip, group.pitch,
+                  out.argmax ? run.scratch.places : nullptr);
   }
 }
 
@@ -447,10 +464,10 @@ void convolution_run(const Convolution& conv, int tile, int n_tiles) {
   const Cut cut = cut_of(conv, n_tiles);
   if (cut.rows == 0 || cut.columns == 0) return;
   const ConvOutput& out = conv.out;
-  const auto simple = [](UnaryFn fn) { return fn == UnaryFn::kIdentity || fn == UnaryFn::kRelu; };
   const bool by_saved = out.saved != nullptr && out.saved_act.fn == UnaryFn::kRelu;  // so is dropout
-  const bool epilogue = cut.way == Way::kPatches || conv.shape.f % kPanel != 0 || cut.area > 1 || !simple(out.act.fn) ||
-                        !simple(out.saved_act.fn) || (out.dropout.threshold != 0 && !by_saved);
+  const bool epilogue = cut.way == Way::kPatches || conv.shape.f % kPanel != 0 || cut.area > 1 ||
+                        !is_simple(out.act.fn) || !is_simple(out.saved_act.fn) ||
+                        (out.dropout.threshold != 0 && !by_saved);
   Scratch scratch;
   const Run run = {conv, cut, scratch, epilogue};
   if (cut.dot) pack_dot_weights(conv, cut, scratch.dot_weights);
