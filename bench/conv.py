@@ -3,8 +3,9 @@
 forward is the convolution with bias and relu, grad_input includes flipping the kernel, grad_kernel
 stores the gradient; transforming a kernel for Winograd's way is part of each. Useful FLOPs only,
 2*KH*KW*C*F for each output pixel and role, those over the zeros around an image included: a kernel
-that skips them, or goes Winograd's way, can exceed 100 %. Each ISA runs in a process of its own. PyTorch, where it is installed, runs beside it in the same rounds, each role in
-the faster of its two layouts.
+that skips them, or goes Winograd's way, can exceed 100 %. Each ISA runs in a process of its own.
+PyTorch, where it is installed, runs beside it in the same rounds, each role in the faster of its
+two layouts.
 """
 
 from __future__ import annotations

@@ -162,9 +162,10 @@ LARGE = [
     Conv((17, 7, 7, 16), (3, 3, 16, 24), "same"),
     Conv((2, 14, 15, 70), (3, 3, 70, 97), "same"),  # several passes of channels and of filters
     Conv((3, 11, 12, 16), (3, 3, 16, 70), [2, 1, 0, 2]),
-    Conv((2, 9, 12, 17), (3, 3, 17, 16), [3, 4, 4, 3]),  # outputs that see padding alone
+    Conv((2, 20, 22, 17), (3, 3, 17, 16), [3, 4, 4, 3]),  # outputs that see padding alone
     Conv((1, 9, 131, 17), (3, 3, 17, 16), "same"),  # rows of blocks in segments
-    Conv((1, 9, 43, 300), (3, 3, 300, 16)),  # short ones, because windows are large
+    Conv((1, 11, 43, 300), (3, 3, 300, 16)),  # many passes of channels
+    Conv((1, 10, 132, 80), (3, 3, 80, 96)),  # several passes, of windows read in place
     Conv((1, 4, 6, 16), (3, 3, 16, 32)),
     # As many channels without it.
     Conv((2, 7, 9, 33), (5, 5, 33, 48), "same"),

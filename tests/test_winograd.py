@@ -56,6 +56,13 @@ def test_gradient_of_the_input(capsys):
     assert not any(kernel.startswith("conv2d_flip_kernel") for kernel in found)
 
 
+@pytest.mark.cpu
+@pytest.mark.parametrize(("batch", "winograd"), [(1, False), (2, True)])  # 49 or 98 blocks
+def test_gradient_of_the_kernel(batch, winograd, capsys):
+    found = kernels([layers.Conv2D(64, 3, padding="same")], (14, 14, 64), batch, capsys)
+    assert any(kernel.startswith("conv2d_grad_kernel_partials") for kernel in found) == winograd
+
+
 def images(n, seed=0):
     return np.random.default_rng(seed).standard_normal((n, 11, 12, 16)).astype(np.float32)
 

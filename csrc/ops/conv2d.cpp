@@ -224,9 +224,9 @@ Shape winograd_kernel_shape(const Shape& w, bool flipped) {
   return flipped ? Shape{4, 4, w[3], w[2]} : Shape{4, 4, w[2], w[3]};
 }
 
-ConvShape conv_shape_of(const Graph& graph, const Node& node) {
+bool goes_winograd(const Graph& graph, const Node& node, const KernelTable& kernels) {
   const Shape &x = graph.shape(node.inputs[0]), &w = graph.shape(node.inputs[1]);
-  return conv_shape(x, kernel_window(w), w.back(), node.attrs);
+  return kernels.winograd && suits_winograd(conv_shape(x, kernel_window(w), w.back(), node.attrs));
 }
 
 ConvShape conv_shape_of_grad_kernel(const Graph& graph, const Node& node) {

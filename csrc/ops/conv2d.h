@@ -47,7 +47,8 @@ static constexpr int64_t taps_of_three(int64_t size, int64_t outputs, int64_t be
   return taps;
 }
 
-static constexpr int64_t winograd_blocks(const ConvShape& s) { return (s.oh + 1) / 2 * ((s.ow + 1) / 2); }
+static constexpr int64_t winograd_blocks(int64_t outputs) { return (outputs + 1) / 2; }  // of one axis
+static constexpr int64_t blocks_of_image(const ConvShape& s) { return winograd_blocks(s.oh) * winograd_blocks(s.ow); }
 
 // Whether Winograd's blocks save more multiplications than their transforms cost; a function of the image's and the
 // kernel's shape alone, so that a row of the batch gives the same bits in any batch. A block costs what 20 taps do;
@@ -58,7 +59,7 @@ static constexpr bool suits_winograd(const ConvShape& s) {
     return false;
   if (s.c < 16 || s.f < 16 || s.c > 1024 || s.f > 1024) return false;
   const int64_t taps = taps_of_three(s.h, s.oh, s.top) * taps_of_three(s.w, s.ow, s.left);
-  return (s.c * s.f < (1 << 17) ? 20 : 30) * winograd_blocks(s) <= taps;
+  return (s.c * s.f < (1 << 17) ? 20 : 30) * blocks_of_image(s) <= taps;
 }
 
 // The convolution over dy that gives dx, for strides of 1; its kernel is the flipped one.
@@ -155,7 +156,7 @@ static constexpr int64_t winograd_units(const ConvShape& s) {
 // Whether there are enough blocks to make up for the transform of the sums.
 constexpr int64_t kWinogradGroupBlocks = 96;
 static constexpr bool grad_kernel_suits_winograd(const ConvShape& s) {
-  return suits_winograd(s) && s.n * winograd_blocks(s) >= kWinogradGroupBlocks;
+  return suits_winograd(s) && s.n * blocks_of_image(s) >= kWinogradGroupBlocks;
 }
 
 // A function of the shape alone, so that the result does not depend on the number of threads; 1: no partials, except
@@ -164,7 +165,7 @@ static constexpr int64_t conv2d_grad_kernel_groups(const ConvShape& s, bool wino
   if (winograd) {
     int64_t groups = winograd_units(s) < 16 ? 16 / winograd_units(s) : 1;
     if (groups > s.n) groups = s.n;
-    const int64_t worthwhile = s.n * winograd_blocks(s) / kWinogradGroupBlocks;
+    const int64_t worthwhile = s.n * blocks_of_image(s) / kWinogradGroupBlocks;
     return groups < worthwhile ? groups : worthwhile;
   }
   if (panel_size(s.kh * s.kw * s.c, s.f) > 16 * 14 * 32) return 1;  // enough register tiles for 16 threads

@@ -19,8 +19,9 @@ UpdateSpec update_spec(const LowerContext& c, int first_slot);
 UpdateRule update_rule(const std::string& name);
 int slot_count(UpdateRule rule);
 
-// Of a conv2d node, whose kernel is not transformed, and of a conv2d_grad_kernel node.
-ConvShape conv_shape_of(const Graph& graph, const Node& node);
+// Whether a conv2d node, whose kernel is not transformed yet, goes by Winograd's way.
+bool goes_winograd(const Graph& graph, const Node& node, const KernelTable& kernels);
+// Of a conv2d_grad_kernel node.
 ConvShape conv_shape_of_grad_kernel(const Graph& graph, const Node& node);
 // What Winograd makes of a kernel (3, 3, C, F): (4, 4, C, F), or (4, 4, F, C) where it is flipped.
 Shape winograd_kernel_shape(const Shape& w, bool flipped);

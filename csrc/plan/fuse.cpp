@@ -129,7 +129,7 @@ void Fuser::pooling_into_conv2d(int pool) {
   if (!is(conv, kConv2d) || node(conv).attrs.has("rate") || node(conv).attrs.has("pool")) return;
   if (window != node(pool).attrs.ints("strides") || window == Shape{1, 1}) return;  // 1 x 1 picks nothing
   // Winograd's blocks are windows of 2 x 2; others are worth less than Winograd's way.
-  if (window != Shape{2, 2} && kernels_.winograd && suits_winograd(conv_shape_of(graph_, node(conv)))) return;
+  if (window != Shape{2, 2} && goes_winograd(graph_, node(conv), kernels_)) return;
   for (int64_t p : node(pool).attrs.ints("padding")) {
     if (p != 0) return;
   }

@@ -283,7 +283,7 @@ void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings&
           insert(graph, kTransposeRows, graph.nodes[i].inputs[0], {dy[1], dy[0]}, graph.nodes[i]);
       graph.nodes[i].inputs[0] = transposed;
     }
-    if (op == &kConv2d && kernels.winograd && suits_winograd(conv_shape_of(graph, graph.nodes[i])))
+    if (op == &kConv2d && goes_winograd(graph, graph.nodes[i], kernels))
       transform_kernel(graph, static_cast<int>(i), false);
     if (op == &kConv2dGradInput || op == &kConv2dTranspose) flip_kernel(graph, static_cast<int>(i), kernels);
     if (op == &kConv2dGradKernel) split_grad_kernel(graph, static_cast<int>(i), kernels);

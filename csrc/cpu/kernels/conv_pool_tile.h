@@ -14,7 +14,8 @@ namespace {
 constexpr int kPoolWindows = kTileRows / 4;
 
 struct PoolTile {
-  const ConvTileArgs* conv;  // a: the first pixel of the first window; short runs, all of them
+  const ConvTileArgs* conv;  // short runs, all of them
+  const float* a;            // the first pixel of the first window
   int64_t row;               // floats from a pixel to the one below it in its window
   float* y;                  // (windows, pitch)
   uint8_t* places;           // as y, or null
@@ -41,7 +42,7 @@ WEFT_INLINE void pool_pixels(Vec (&pixels)[4][kVecs], int first, Vec& sum, Chunk
   }
 }
 
-// False if one of the pixels is NaN; then what was stored is of no use.
+// False if the pixels add up to NaN; then what was stored is of no use.
 template <int kWindows, int kVecs>
 __attribute__((noinline)) bool pool_tile(const PoolTile& tile) {
   const ConvTileArgs& args = *tile.conv;
@@ -57,7 +58,7 @@ __attribute__((noinline)) bool pool_tile(const PoolTile& tile) {
   const float* b = t.b;
   const int32_t* end = args.offsets + args.runs_y * args.runs_x * t.steps;
   for (const int32_t* offset = args.offsets; offset < end; offset++, b += kPanel) {
-    const float *above = t.a + *offset, *below = above + tile.row;
+    const float *above = tile.a + *offset, *below = above + tile.row;
     multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) {
       return (i % 4 < 2 ? above : below)[(i / 4 * 2 + i % 2) * pixel];
     });
@@ -92,23 +93,24 @@ bool run_pool_tile(int windows, const PoolTile& tile) {
   return pool_tile<kWindows, kVecs>(tile);
 }
 
-// `count` neighbouring windows of the panels `columns` wide; false if a NaN was met on the way. Changes `args`.
-inline bool pool_windows_of_row(int columns, int64_t count, ConvTileArgs& args, PoolTile tile) {
-  tile.conv = &args;
-  if constexpr (kPoolWindows > 0) {
+// `count` neighbouring windows of panels `columns` wide; false if that is not to be had, or a NaN was met on the way.
+inline bool pool_windows_of_row(int columns, int64_t count, PoolTile tile) {
+  if constexpr (kPoolWindows == 0) {
+    return false;
+  } else {
     const Blocks blocks = near_equal_blocks(count, ceil_divide(count, kPoolWindows));
     for (int64_t i = 0; i < blocks.count; i++) {
       const int64_t windows = blocks.length + (i < blocks.longer);
       const int n = static_cast<int>(windows);
-      if (!(columns == kTileColumns ? run_pool_tile<kPoolWindows, kTilePanels * kPanelVecs>(n, tile)
-                                    : run_pool_tile<kPoolWindows, kPanelVecs>(n, tile)))
-        return false;
-      args.product.a += 2 * windows * args.product.a_stride;
+      const bool done = columns == kTileColumns ? run_pool_tile<kPoolWindows, kTilePanels * kPanelVecs>(n, tile)
+                                                : run_pool_tile<kPoolWindows, kPanelVecs>(n, tile);
+      if (!done) return false;
+      tile.a += 2 * windows * tile.conv->product.a_stride;
       tile.y += windows * tile.pitch;
       if (tile.places) tile.places += windows * tile.pitch;
     }
+    return true;
   }
-  return true;
 }
 
 }  // namespace

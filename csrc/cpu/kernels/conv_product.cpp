@@ -182,12 +182,10 @@ void make_windows(const Run& run, const Band& band, const Group& group, int64_t 
   const ConvPool pool = run.conv.out.pool;
   const int64_t below = s.stride_y * band.row_stride, row_pitch = count * pool.w * group.pitch;
   uint8_t* places = run.conv.out.argmax ? run.scratch.places : nullptr;
-  if (kPoolWindows > 0 && all.offsets != nullptr && pool.h == 2 && pool.w == 2 && is_simple(run.conv.out.act.fn) &&
-      group.columns != kNarrow) {
-    ConvTileArgs whole = all;
-    whole.product.a = a;
-    if (pool_windows_of_row(group.columns, count, whole, {nullptr, below, run.scratch.pooled, places, group.pitch}))
-      return;
+  if (all.offsets != nullptr && pool.h == 2 && pool.w == 2 && is_simple(run.conv.out.act.fn) &&
+      group.columns != kNarrow &&
+      pool_windows_of_row(group.columns, count, {&all, a, below, run.scratch.pooled, places, group.pitch})) {
+    return;
   }
   for (int64_t wy = 0; wy < pool.h; wy++) {
     args.product.a = a + wy * below;

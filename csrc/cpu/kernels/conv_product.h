@@ -30,7 +30,8 @@ struct Convolution {
 };
 
 // The most pieces that it can be cut into, and one thread's share of it. An output is one chain of FMAs over ky, kx
-// and ci; with up to 4 outputs to a pixel (and runs of at least 16 inputs) sixteen, folded as in chunk.h.
+// and ci; with up to 4 outputs to a pixel (and runs of at least 16 inputs) sixteen, folded as in chunk.h; with winograd
+// see conv_winograd.h.
 int64_t convolution_pieces(const Convolution& conv);
 void convolution_run(const Convolution& conv, int tile, int n_tiles);
 

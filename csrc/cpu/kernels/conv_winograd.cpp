@@ -18,7 +18,7 @@ constexpr int64_t kPlane = kMostBlocks * kPass + kPanel;
 
 // Working memory of a thread.
 struct Scratch {
-  alignas(64) float window[kWindowScratch];
+  alignas(64) float window[kBandScratch];
   alignas(64) float inputs[kWinogradPlanes * kPlane];              // (16, blocks, channels of a pass)
   alignas(64) float products[kWinogradPlanes * kPlane];            // (16, blocks, outputs of a pass)
   alignas(64) float strip[4 * kMostBlocks * kPass + kStripSlack];  // (2, pixels, pitch)
@@ -41,14 +41,14 @@ struct Run {
 
 // What comes after the multiplication of segments [begin, end): their outputs, and the inputs of those behind.
 struct Prefetches {
-  Ahead x, y, saved;
+  Lines x, y, saved;
 };
 Prefetches prefetches_of(const Run& run, int64_t begin, int64_t end, int64_t last) {
   const ConvOutput& out = run.conv.out;
   const int64_t row = out.pool.h == 2 ? out.row_step : 2 * out.row_step;
-  return {ahead_of(run.conv.images, run.grid, end, smaller(end + run.grid.together, last)),
-          ahead_of(out.y, out.y_stride, row, run.grid, begin, end),
-          ahead_of(out.saved, out.y_stride, row, run.grid, begin, end)};
+  return {lines_of(run.conv.images, run.grid, end, smaller(end + run.grid.together, last)),
+          lines_of(out.y, out.y_stride, row, run.grid, begin, end),
+          lines_of(out.saved, out.y_stride, row, run.grid, begin, end)};
 }
 
 // Each plane of the inputs with the same plane of the kernel, for `blocks` blocks.
@@ -105,7 +105,7 @@ void transform_row(const Run& run, int64_t blocks, Range outputs, int64_t at) {
 }
 
 // Row `row` of a band.
-void finish_row(const Run& run, const Band& band, int64_t row, Range outputs, int64_t at) {
+void finish_row(const Run& run, const BlockBand& band, int64_t row, Range outputs, int64_t at) {
   const ConvOutput& out = run.conv.out;
   const ConvShape& s = run.conv.shape;
   const int64_t blocks = length(band.columns), pitch = round_up(length(outputs), kPanel);
@@ -126,22 +126,25 @@ void finish_row(const Run& run, const Band& band, int64_t row, Range outputs, in
   }
 }
 
-void transform_segments(const Run& run, int64_t begin, int64_t end, Range channels) {
+// Channels of segments [begin, end); returns the number of their blocks.
+int64_t transform_segments(const Run& run, int64_t begin, int64_t end, Range channels) {
   const ConvShape& s = run.conv.shape;
   const int64_t pitch = round_up(length(channels), kPanel);
-  float* v = run.scratch.inputs;
+  int64_t at = 0;
   for (int64_t i = begin; i < end;) {
-    const Band band = band_at(run.grid, i, end);
-    transform_band(run.conv.images, band, s.top, s.left, channels, run.scratch.window, v, kPlane, pitch);
-    v += block_count(band) * pitch;
+    const BlockBand band = block_band_at(run.grid, i, end);
+    transform_band(run.conv.images, band, s.top, s.left, channels, run.scratch.window, run.scratch.inputs + at * pitch,
+                   kPlane, pitch);
+    at += block_count(band);
     i += length(band.rows);
   }
+  return at;
 }
 
 void finish_segments(const Run& run, int64_t begin, int64_t end, Range outputs) {
   int64_t at = 0;
   for (int64_t i = begin; i < end;) {
-    const Band band = band_at(run.grid, i, end);
+    const BlockBand band = block_band_at(run.grid, i, end);
     for (int64_t row = band.rows.begin; row < band.rows.end; row++, at += length(band.columns))
       finish_row(run, band, row, outputs, at);
     i += length(band.rows);
@@ -160,14 +163,15 @@ void winograd_run(const Convolution& conv, int tile, int n_tiles) {
   for (int64_t begin = share.begin; begin < share.end; begin += run.grid.together) {
     const int64_t end = smaller(begin + run.grid.together, share.end);
     const Prefetches next = prefetches_of(run, begin, end, share.end);
+    int64_t blocks = 0;
     for (int64_t output = 0; output < s.f; output += kPass) {
       const Range outputs = {output, smaller(s.f, output + kPass)};
       for (int64_t channel = 0; channel < s.c; channel += kPass) {
         const Range channels = {channel, smaller(s.c, channel + kPass)};
         // With one pass of channels, what was transformed serves all passes of outputs.
-        if (s.c > kPass || output == 0) transform_segments(run, begin, end, channels);
+        if (s.c > kPass || output == 0) blocks = transform_segments(run, begin, end, channels);
         const bool last = channels.end == s.c && outputs.end == s.f;
-        multiply_planes(run, block_count(run.grid, begin, end), channels, outputs, last ? next : Prefetches{});
+        multiply_planes(run, blocks, channels, outputs, last ? next : Prefetches{});
       }
       finish_segments(run, begin, end, outputs);
     }

@@ -20,7 +20,7 @@ static_assert(winograd_filters(kWinogradInputs / 2) * kWinogradInputs / 2 == kSu
 constexpr int64_t kOperandFloats = kWinogradPlanes * (kMostBlocks * 96 + 2 * kPanel);
 
 struct Scratch {
-  alignas(64) float window[kWindowScratch];
+  alignas(64) float window[kBandScratch];
   alignas(64) float operands[kOperandFloats];       // V (16, blocks, channels), then D (16, blocks, filters)
   alignas(64) float sums[kWinogradPlanes * kSums];  // (16, panels, channels, 16)
 };
@@ -60,7 +60,7 @@ ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
 }
 
 // The output gradient of a band: planes d (16, blocks, d_pitch).
-void transform_gradients(const Run& run, const Band& band, float* d) {
+void transform_gradients(const Run& run, const BlockBand& band, float* d) {
   const int64_t blocks = length(band.columns);
   const ConvWindow window = {2 * band.rows.begin, 2 * length(band.rows), 2 * band.columns.begin, 2 * blocks};
   const Pixels dy = window_of(images_of_dy(run.args), band.image, window, run.filters, run.scratch.window);
@@ -79,7 +79,7 @@ int64_t transform_segments(const Run& run, int64_t begin, int64_t end) {
   const ConvImages x = images_of_x(run.args);
   int64_t at = 0;
   for (int64_t i = begin; i < end;) {
-    const Band band = band_at(run.grid, i, end);
+    const BlockBand band = block_band_at(run.grid, i, end);
     transform_band(x, band, s.top, s.left, run.channels, run.scratch.window, run.scratch.operands + at * run.v_pitch,
                    run.v_plane, run.v_pitch);
     transform_gradients(run, band, run.d + at * run.d_pitch);
@@ -90,7 +90,7 @@ int64_t transform_segments(const Run& run, int64_t begin, int64_t end) {
 }
 
 // sums += V^T D, plane by plane.
-void multiply_planes(const Run& run, int64_t blocks, const Ahead& x, const Ahead& dy) {
+void multiply_planes(const Run& run, int64_t blocks, const Lines& x, const Lines& dy) {
   const int64_t channels = length(run.channels), panels = run.d_pitch / kPanel;
   const Blocks tiles = near_equal_blocks(channels, ceil_divide(channels, kTileRows));
   TileArgs args = {};
@@ -143,11 +143,13 @@ void winograd_grad_run(const Conv2dGradKernelArgs& args, Range images, int64_t u
   const Run run = run_of(args, unit, scratch);
   zero_floats(scratch.sums, kWinogradPlanes * kSums);
   const int64_t image = segments_of_image(run.grid), end = images.end * image, step = run.grid.together;
+  // Ahead of time only what is read whole.
+  const bool all_channels = length(run.channels) == args.shape.c, all_filters = length(run.filters) == args.shape.f;
   for (int64_t begin = images.begin * image; begin < end; begin += step) {
     const int64_t next = smaller(begin + step, end), after = smaller(next + step, end);
     const int64_t blocks = transform_segments(run, begin, next);
-    multiply_planes(run, blocks, ahead_of(images_of_x(args), run.grid, next, after),
-                    ahead_of(images_of_dy(args), run.grid, next, after));
+    multiply_planes(run, blocks, all_channels ? lines_of(images_of_x(args), run.grid, next, after) : Lines{},
+                    all_filters ? lines_of(images_of_dy(args), run.grid, next, after) : Lines{});
   }
   store_gradient(run);
 }

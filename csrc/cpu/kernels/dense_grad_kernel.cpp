@@ -163,7 +163,7 @@ WEFT_INLINE void prefetch_unit(const DenseGradKernelArgs& args, const Unit& unit
 // Fetches columns [begin, end) of some rows.
 WEFT_INLINE void prefetch_rows(const float* x, int64_t stride, Range rows, int64_t begin, int64_t end) {
   for (int64_t row = rows.begin; row < rows.end; row++)
-    for (int64_t c = begin; c < end; c += kPanel) __builtin_prefetch(x + row * stride + c, 0, 2);
+    for (int64_t c = begin / kPanel * kPanel; c < end; c += kPanel) __builtin_prefetch(x + row * stride + c, 0, 2);
 }
 
 // Fetches part i of `count` of the rows of x and dy that the next pass of some units reads, from row m on. Pays from
@@ -174,7 +174,7 @@ WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Unit* unit
   const int64_t rows = smaller(kStepsPerPass, args.m - m);
   if (rows <= 0 || count < kPrefetchingUnits) return;
   const Range part = {m + rows * i / count, m + rows * (i + 1) / count};
-  prefetch_rows(x.x - x.begin, x.stride, part, units[0].rows.begin, units[count - 1].rows.end);
+  if (x.x == args.x) prefetch_rows(x.x, x.stride, part, units[0].rows.begin, units[count - 1].rows.end);
   prefetch_rows(args.dy, args.dy_stride, part, units[0].panel * kPanel, (units[0].panel + units[0].panels) * kPanel);
 }
 

@@ -17,8 +17,6 @@ namespace {
 // Elements of a transformed block.
 constexpr int kWinogradPlanes = 16;
 
-WEFT_INLINE int64_t winograd_blocks(int64_t outputs) { return (outputs + 1) / 2; }
-
 // B^T of one column or row.
 WEFT_INLINE void input_lines(Vec d0, Vec d1, Vec d2, Vec d3, Vec& v0, Vec& v1, Vec& v2, Vec& v3) {
   v0 = d0 - d2;

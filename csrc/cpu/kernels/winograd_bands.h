@@ -8,9 +8,9 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-constexpr int64_t kWindowFloats = 16 * 1024;
-// Floats of a window that the last vector of a pixel may read too much.
-constexpr int64_t kWindowScratch = kWindowFloats + kWindowSlack;
+constexpr int64_t kBandFloats = 16 * 1024;
+// A window, and what the last vector of its last pixel may read or write behind it.
+constexpr int64_t kBandScratch = kBandFloats + kWindowSlack;
 
 struct BlockGrid {
   int64_t rows;       // of blocks, of an image
@@ -19,48 +19,41 @@ struct BlockGrid {
   int64_t most_rows;  // of a band
 };
 
-// An image has rows x columns blocks; up to most_blocks of them, whole segments, are multiplied together. Windows have
-// so many channels.
+// An image has rows x columns blocks; up to most_blocks of them, whole segments, are multiplied together. Windows are
+// of at most `channels` channels.
 WEFT_INLINE BlockGrid block_grid(int64_t rows, int64_t columns, int64_t most_blocks, int64_t channels) {
   BlockGrid grid = {};
   grid.rows = rows;
-  const int64_t fitting = larger(1, smaller(most_blocks, kWindowFloats / (8 * channels) - 1));
+  const int64_t fitting = larger(1, smaller(most_blocks, kBandFloats / (8 * channels) - 1));
   grid.segments = near_equal_blocks(columns, ceil_divide(columns, fitting));
   const int64_t longest = grid.segments.length + (grid.segments.longer > 0);
   grid.together = most_blocks / larger(1, longest);
   const int64_t line = (2 * longest + 2) * channels;
-  grid.most_rows = grid.segments.count == 1 ? larger(1, (kWindowFloats / line - 2) / 2) : 1;
+  grid.most_rows = grid.segments.count == 1 ? larger(1, (kBandFloats / line - 2) / 2) : 1;
   return grid;
 }
 WEFT_INLINE int64_t segments_of_image(const BlockGrid& grid) { return grid.rows * grid.segments.count; }
 
 // Neighbouring rows of segments of one image.
-struct Band {
+struct BlockBand {
   int64_t image;
   Range rows, columns;  // blocks
 };
 // The band that begins with segment `index` and ends before segment `end`.
-WEFT_INLINE Band band_at(const BlockGrid& grid, int64_t index, int64_t end) {
+WEFT_INLINE BlockBand block_band_at(const BlockGrid& grid, int64_t index, int64_t end) {
   const int64_t row = index / grid.segments.count, first = row % grid.rows;
   const int64_t rows = smaller(smaller(grid.most_rows, grid.rows - first), end - index);
   return {row / grid.rows, {first, first + rows}, block_at(grid.segments, index % grid.segments.count)};
 }
 
-WEFT_INLINE int64_t block_count(const Band& band) { return length(band.rows) * length(band.columns); }
-// Blocks of segments [begin, end).
-WEFT_INLINE int64_t block_count(const BlockGrid& grid, int64_t begin, int64_t end) {
-  int64_t blocks = 0;
-  for (int64_t i = begin; i < end; i++) blocks += length(block_at(grid.segments, i % grid.segments.count));
-  return blocks;
-}
-
+WEFT_INLINE int64_t block_count(const BlockBand& band) { return length(band.rows) * length(band.columns); }
 // What segments [begin, end) read or write, as one run of memory, to be fetched into L2 while planes are multiplied.
-struct Ahead {
+struct Lines {
   const char* at;
-  int64_t lines;
+  int64_t count;
 };
 // `row` floats from one row of blocks to the next, `image` from image to image.
-WEFT_INLINE Ahead ahead_of(const float* x, int64_t image, int64_t row, const BlockGrid& grid, int64_t begin,
+WEFT_INLINE Lines lines_of(const float* x, int64_t image, int64_t row, const BlockGrid& grid, int64_t begin,
                            int64_t end) {
   const auto offset = [&](int64_t index) __attribute__((always_inline)) {
     const int64_t rows = index / grid.segments.count;
@@ -71,14 +64,14 @@ WEFT_INLINE Ahead ahead_of(const float* x, int64_t image, int64_t row, const Blo
 }
 // The pixels of images; before a pooling of 2x2 they are those of the pooled gradient. (Other poolings are rare
 // enough.)
-WEFT_INLINE Ahead ahead_of(const ConvImages& images, const BlockGrid& grid, int64_t begin, int64_t end) {
+WEFT_INLINE Lines lines_of(const ConvImages& images, const BlockGrid& grid, int64_t begin, int64_t end) {
   const int64_t row = images.w / images.pool.w * images.c;
-  return ahead_of(images.x, images.x_stride, images.pool.h == 2 ? row : 2 * row, grid, begin, end);
+  return lines_of(images.x, images.x_stride, images.pool.h == 2 ? row : 2 * row, grid, begin, end);
 }
 // Part `part` of `parts`.
-WEFT_INLINE void fetch(const Ahead& ahead, int64_t part, int64_t parts) {
-  for (int64_t i = ahead.lines * part / parts; i < ahead.lines * (part + 1) / parts; i++)
-    __builtin_prefetch(ahead.at + 64 * i, 0, 2);
+WEFT_INLINE void fetch(const Lines& lines, int64_t part, int64_t parts) {
+  for (int64_t i = lines.count * part / parts; i < lines.count * (part + 1) / parts; i++)
+    __builtin_prefetch(lines.at + 64 * i, 0, 2);
 }
 
 struct Pixels {
@@ -131,8 +124,8 @@ WEFT_INLINE Pixels window_of(const ConvImages& images, int64_t image, const Conv
 }
 
 // The inputs under a band, 4x4 pixels a block, which overlap by two: some channels as planes v (16, blocks, pitch).
-WEFT_INLINE void transform_band(const ConvImages& images, const Band& band, int64_t top, int64_t left, Range channels,
-                                float* scratch, float* v, int64_t plane, int64_t pitch) {
+WEFT_INLINE void transform_band(const ConvImages& images, const BlockBand& band, int64_t top, int64_t left,
+                                Range channels, float* scratch, float* v, int64_t plane, int64_t pitch) {
   const int64_t blocks = length(band.columns);
   const ConvWindow window = {2 * band.rows.begin - top, 2 * length(band.rows) + 2, 2 * band.columns.begin - left,
                              2 * blocks + 2};
