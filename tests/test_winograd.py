@@ -109,3 +109,16 @@ def test_new_weights_are_seen():
     model.set_weights([kernel, *others])
     assert np.abs(doubled - before).max() > 0.01
     np.testing.assert_array_equal(model.predict(x, verbose=0), before)
+
+
+def test_training_learns_a_convolution():
+    """All three roles: a network finds the kernel of another one."""
+    x = images(24)
+    teacher = weft.Sequential([weft.Input(x.shape[1:]), layers.Conv2D(17, 3, padding="same")])
+    y = teacher.predict(x, verbose=0)
+    weft.utils.set_random_seed(6)
+    convs = [layers.Conv2D(32, 3, padding="same"), layers.Conv2D(17, 3, padding="same")]
+    student = weft.Sequential([weft.Input(x.shape[1:]), *convs])
+    student.compile("adam", "mse")
+    losses = student.fit(x, y, batch_size=8, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
