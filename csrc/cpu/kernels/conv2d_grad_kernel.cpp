@@ -62,15 +62,6 @@ WEFT_INLINE int64_t kernel_pixels(const ConvShape& s) { return s.kh * s.kw; }
 WEFT_INLINE int64_t direct_parts(const ConvShape& s) { return ceil_divide(s.c, kTileRows); }
 WEFT_INLINE int64_t exchanged_pixels(const ConvShape& s) { return larger(1, kTileRows / s.f); }  // of a tile
 
-ConvImages images_of_x(const Conv2dGradKernelArgs& args) {
-  const ConvShape& s = args.shape;
-  return {s.h, s.w, s.c, args.x, nullptr, args.x_stride, 0, {1, 1}};
-}
-ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
-  const ConvShape& s = args.shape;
-  return {s.oh, s.ow, s.f, args.dy, args.argmax, args.dy_stride, args.argmax_stride, args.pool};
-}
-
 // What the output sees of x.
 PatchShape patches_of_x(const Conv2dGradKernelArgs& args) {
   const ConvShape& s = args.shape;

@@ -20,6 +20,16 @@ struct ConvImages {
 
 namespace {
 
+// Both operands of the kernel's gradient.
+WEFT_INLINE ConvImages images_of_x(const Conv2dGradKernelArgs& args) {
+  const ConvShape& s = args.shape;
+  return {s.h, s.w, s.c, args.x, nullptr, args.x_stride, 0, {1, 1}};
+}
+WEFT_INLINE ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
+  const ConvShape& s = args.shape;
+  return {s.oh, s.ow, s.f, args.dy, args.argmax, args.dy_stride, args.argmax_stride, args.pool};
+}
+
 // Rows [row, row + rows) and columns [column, column + columns) of an image; they may lie outside of it.
 struct ConvWindow {
   int64_t row, rows, column, columns;

@@ -50,15 +50,6 @@ Run run_of(const Conv2dGradKernelArgs& args, int64_t unit, Scratch& scratch) {
   return run;
 }
 
-ConvImages images_of_x(const Conv2dGradKernelArgs& args) {
-  const ConvShape& s = args.shape;
-  return {s.h, s.w, s.c, args.x, nullptr, args.x_stride, 0, {1, 1}};
-}
-ConvImages images_of_dy(const Conv2dGradKernelArgs& args) {
-  const ConvShape& s = args.shape;
-  return {s.oh, s.ow, s.f, args.dy, args.argmax, args.dy_stride, args.argmax_stride, args.pool};
-}
-
 // The output gradient of a band: planes d (16, blocks, d_pitch).
 void transform_gradients(const Run& run, const BlockBand& band, float* d) {
   const int64_t blocks = length(band.columns);
