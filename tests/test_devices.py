@@ -58,8 +58,9 @@ def trained(name, make, steps):
     """The weights after some steps on a device, from the same start and with the same masks."""
     _core.set_device(name)
     # Devices may differ in the sign of a sum that is 0 but for rounding, and a relu with RMSprop
-    # makes much of it. With this seed there is no such sum.
-    weft.utils.set_random_seed(1)
+    # makes much of it; so does Adam of a gradient that is next to nothing. With this seed there is
+    # none.
+    weft.utils.set_random_seed(2)
     stack, shape, batch, optimizer = make()
     model = weft.Sequential([layers.Input(shape), *stack])
     model.compile(optimizer, weft.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -77,12 +78,8 @@ def test_twenty_steps_give_the_weights_of_the_cpu(device, make):
     expected_loss, expected = trained("cpu", make, 20)
     assert loss == pytest.approx(expected_loss, rel=1e-4)
     for ours, theirs in zip(weights, expected, strict=True):
-        # Where a gradient is next to nothing, Adam divides it by itself, and its last bits decide:
-        # a few weights of a hundred thousand may be further apart than the others.
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
         scale = np.max(np.abs(theirs))
-        close = np.isclose(ours, theirs, rtol=1e-4, atol=1e-4 * scale)
-        assert np.mean(~close) <= (3e-5 if make in (w9, lstm) else 0)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * scale)
 
 
 def test_two_runs_give_the_same_bits(device):
