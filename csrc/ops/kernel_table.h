@@ -45,7 +45,7 @@ struct KernelTable {
   Kernel<Conv2dGradKernelArgs> conv2d_grad_kernel;
   Kernel<Conv2dGradKernelPartialsArgs> conv2d_grad_kernel_partials;
   bool winograd = false;  // whether 3x3 convolutions go by Winograd's way, where it suits
-  Kernel<Conv2dWinogradKernelArgs> conv2d_winograd_kernel;
+  Kernel<Conv2dWinogradKernelArgs> conv2d_winograd_kernel;  // with winograd only
   Kernel<ScalePanelsArgs> scale_panels;
 
   Kernel<MaxPool2dArgs> max_pool2d;

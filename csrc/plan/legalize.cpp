@@ -130,7 +130,8 @@ void transform_kernel(Graph& graph, int i, bool flipped) {
   graph.nodes[i].attrs.set("winograd", int64_t{1});
 }
 
-// conv2d_grad_input and conv2d_transpose multiply with the flipped kernel, made anew in every step.
+// conv2d_grad_input and conv2d_transpose multiply with the flipped kernel, by Winograd's way also transformed, made
+// anew in every step.
 void flip_kernel(Graph& graph, int i, const KernelTable& kernels) {
   const Shape w = graph.shape(graph.nodes[i].inputs[1]);
   Attrs attrs = graph.nodes[i].attrs;

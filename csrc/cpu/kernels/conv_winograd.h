@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cpu/kernels/conv_product.h"
-#include "cpu/kernels/vec.h"
 
 namespace weft::WEFT_ISA {
 

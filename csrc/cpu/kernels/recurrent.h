@@ -14,7 +14,8 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Blocks of rows that go from step to step together: a pair of panels then serves all of them from L1.
+// Blocks of rows that go from step to step together: a pair of panels then serves all of them from L1. With more blocks
+// what was fetched for the next step falls out of L2: LSTM(128) with four loses 1 to 2 %.
 constexpr int64_t kGroupBlocks = 2;
 
 WEFT_INLINE Chunk operator*(Chunk a, Chunk b) {

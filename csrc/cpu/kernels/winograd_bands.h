@@ -47,6 +47,7 @@ WEFT_INLINE BlockBand block_band_at(const BlockGrid& grid, int64_t index, int64_
 }
 
 WEFT_INLINE int64_t block_count(const BlockBand& band) { return length(band.rows) * length(band.columns); }
+
 // What segments [begin, end) read or write, as one run of memory, to be fetched into L2 while planes are multiplied.
 struct Lines {
   const char* at;
