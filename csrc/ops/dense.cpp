@@ -13,6 +13,11 @@ namespace {
 // Rough nanoseconds of a matrix product on one thread, to decide on parallelism only.
 double product_time(int64_t m, int64_t k, int64_t n) { return 2.0 * m * k * round_up(n, kPanel) / 80.0; }
 
+// Legalizing appends it to the inputs.
+const void* nonzeros_of(const LowerContext& c) {
+  return c.node.attrs.has("nonzeros") ? c.in(static_cast<int>(c.node.attrs.integer("nonzeros"))) : nullptr;
+}
+
 const BatchRows* prefetch_of(const LowerContext& c) {
   return reinterpret_cast<const BatchRows*>(static_cast<intptr_t>(c.node.attrs.integer("prefetch")));
 }
@@ -37,7 +42,9 @@ void lower_dense(LowerContext& c) {
   const Shape &x = c.shape(0), &w = c.shape(1);
   DenseForwardArgs a{};
   a.m = x[0], a.k = x[1], a.n = w[1];
-  a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
+  a.x = c.in(0), a.w = c.in(1), a.y = c.out();
+  if (c.has(2) && c.node.attrs.integer("nonzeros") != 2) a.bias = c.in(2);
+  a.nonzeros = static_cast<const uint64_t*>(nonzeros_of(c));
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
@@ -83,9 +90,10 @@ void lower_grad_kernel(LowerContext& c) {
   DenseGradKernelArgs a{};
   a.m = x[0], a.k = x[1], a.n = dy[1];
   a.x = c.in(0), a.dy = c.in(1);
+  a.nonzeros = static_cast<const uint32_t*>(nonzeros_of(c));
   a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
   a.prefetch = prefetch_of(c);
-  if (c.has(2)) {
+  if (c.node.attrs.has("rule")) {
     a.w = c.mutable_in(2);
     a.update = update_spec(c, 3);
   } else {

@@ -20,6 +20,7 @@ struct DenseForwardArgs {
   const float* w;     // panels (n/16, k, 16)
   const float* bias;  // (round_up(n, 16)), or null
   float* y;           // (m, n), stride y_stride; columns up to round_up(n, 16) are written
+  const uint64_t* nonzeros;  // where x is not 0, by row (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
   UnarySpec act;
   DropoutSpec dropout;        // over y: row_size n
@@ -47,6 +48,7 @@ struct DenseGradKernelArgs {
   const float* dy;  // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
   float* grad;      // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
   float* w;         // panels (n/16, k, 16), updated in place; padding lanes stay 0
+  const uint32_t* nonzeros;  // where x is not 0, by column (FindNonzerosArgs); null if that is not known
   int64_t x_stride, dy_stride;
   UpdateSpec update;
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null

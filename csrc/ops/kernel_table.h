@@ -16,6 +16,7 @@
 #include "ops/layer_norm.h"
 #include "ops/lstm.h"
 #include "ops/metrics.h"
+#include "ops/nonzeros.h"
 #include "ops/pool2d.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
@@ -35,6 +36,7 @@ struct KernelTable {
   bool transposes_dy = false;  // whether dense_grad_input takes dy transposed
   Kernel<DenseGradKernelArgs> dense_grad_kernel;
   Kernel<DenseGradBiasArgs> dense_grad_bias;
+  Kernel<FindNonzerosArgs> find_nonzeros;  // may be missing: dense layers then multiply with every zero
   Kernel<PackArgs> pack;
   Kernel<UnpackArgs> unpack;
   Kernel<TransposeArgs> transpose;

@@ -7,6 +7,7 @@ namespace weft {
 
 extern const OpDef kDense, kDenseGradInput, kDenseGradKernel, kDenseGradBias, kPack, kUnpack, kTransposeRows,
     kSumPartials;  // dense.cpp
+extern const OpDef kFindNonzeros;  // nonzeros.cpp
 extern const OpDef kConv2d, kConv2dTranspose, kConv2dGradInput, kConv2dFlipKernel, kConv2dGradKernel,
     kConv2dGradKernelPartials, kConv2dWinogradKernel, kScalePanels;         // conv2d.cpp
 extern const OpDef kMaxPool2d, kMaxPool2dGrad, kAvgPool2d, kAvgPool2dGrad;  // pool2d.cpp

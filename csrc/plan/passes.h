@@ -41,6 +41,9 @@ void prefetch_next_batch(Graph& graph, const Bindings& bindings, BatchRows& batc
 // Makes every node one call of a kernel: stores, layouts, reshapes, transposes.
 void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings, const KernelTable& kernels);
 
+// Lets products with a batch's rows skip its zeros, on devices that can. Runs last.
+void find_nonzeros(Graph& graph, const KernelTable& kernels);
+
 // Phase of every node (-1 for removed nodes and aliases): as early as data and variables allow.
 std::vector<int> schedule(const Graph& graph);
 

@@ -32,6 +32,7 @@ Plan::Plan(Device& device, const Graph& graph, std::vector<ValueId> outputs, boo
     if (device_.uses_host_memory()) prefetch_next_batch(graph_, run_memory_.bindings(), next_batch_);
   }
   legalize(graph_, outputs_, run_memory_.bindings(), device_.kernels());
+  if (fuse_ops) find_nonzeros(graph_, device_.kernels());
   for (const Node& node : graph_.nodes) updates_ = updates_ || (!node.removed && node.op == &kUpdateScalars);
 
   phase_of_node_ = schedule(graph_);

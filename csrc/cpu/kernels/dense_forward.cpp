@@ -3,6 +3,7 @@
 // blocks of one pair follow each other, so its weights (K x 32) come from L2. A thread's tile is a
 // contiguous share of the units: tile i meets the same weights here and in dense_grad_kernel.
 
+#include "cpu/kernels/dense_forward_sparse.h"
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_tile.h"
 #include "cpu/kernels/prefetch.h"
@@ -21,10 +22,10 @@ WEFT_INLINE int64_t steps_per_pass(const DenseForwardArgs& args) {
   return ceil_divide(args.k, larger(1, ceil_divide(args.k, fitting)));
 }
 
-WEFT_INLINE int64_t panel_groups(const DenseForwardArgs& args) { return ceil_divide(args.n, kTileColumns); }
+WEFT_INLINE int64_t panel_pairs(const DenseForwardArgs& args) { return ceil_divide(args.n, kTileColumns); }
 
 int dense_forward_tiles(const DenseForwardArgs& args, int threads) {
-  const int64_t units = panel_groups(args) * ceil_divide(args.m, kTileRows);
+  const int64_t units = panel_pairs(args) * ceil_divide(args.m, kTileRows);
   return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), units, threads);
 }
 
@@ -44,12 +45,13 @@ void apply_epilogue(const DenseForwardArgs& args, float* tile, Range rows, int64
 }
 
 void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
+  if (leaves_out_zeros(args)) return dense_forward_run_sparse(args, tile, n_tiles);
   const Blocks row_blocks = near_equal_blocks(args.m, ceil_divide(args.m, kTileRows));
-  const Range units = split(panel_groups(args) * row_blocks.count, 1, tile, n_tiles);
+  const Range units = split(panel_pairs(args) * row_blocks.count, 1, tile, n_tiles);
   const int64_t panels = ceil_divide(args.n, kPanel);
   const int64_t pass = steps_per_pass(args);
   const bool epilogue = !is_inline(args.act.fn) || args.dropout.threshold != 0;
-  BatchPrefetch next_batch = prefetch_of(args.prefetch, units, panel_groups(args) * row_blocks.count);
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, units, panel_pairs(args) * row_blocks.count);
   alignas(64) float strip[kTileRows * kTileColumns];  // (rows, columns) of a tile on its way to the epilogue
 
   for (int64_t k = 0; k < args.k; k += pass) {

@@ -5,6 +5,7 @@
 // the panels; a thread's tile is a contiguous share of the units: the same weights as in dense_forward,
 // each owned by one thread.
 
+#include "cpu/kernels/dense_grad_kernel_sparse.h"
 #include "cpu/kernels/gemm_tile.h"
 #include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/table.h"
@@ -318,6 +319,7 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
 }
 
 void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
+  if (leaves_out_zeros(args)) return dense_grad_kernel_run_sparse(args, tile, n_tiles);
   const Range range = split(unit_count(args), 1, tile, n_tiles);
   if (args.m <= kLongestInterleaved) {
     switch (args.update.rule) {

@@ -19,7 +19,6 @@ constexpr int kTileRows = 6, kTilePanels = 1, kNarrowRows = 12;
 #else
 constexpr int kTileRows = 3, kTilePanels = 1, kNarrowRows = 6;
 #endif
-constexpr int kPanelVecs = kPanel / kWidth;
 constexpr int kTileColumns = kTilePanels * kPanel;
 
 // A half panel, for the last columns of a product. Half a register costs half a cycle where the hardware

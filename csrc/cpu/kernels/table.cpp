@@ -42,6 +42,7 @@ const KernelTable* kernel_table() {
   fill_shuffle(table);
   fill_update(table);
   fill_metrics(table);
+  fill_nonzeros(table);
   return &table;
 }
 

@@ -37,6 +37,7 @@ void fill_copy(KernelTable& table);
 void fill_batch(KernelTable& table);
 void fill_update(KernelTable& table);
 void fill_metrics(KernelTable& table);
+void fill_nonzeros(KernelTable& table);
 
 // The table, filled. Called once, while the device is made: it is not safe to call from two threads.
 const KernelTable* kernel_table();

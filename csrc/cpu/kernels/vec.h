@@ -31,6 +31,9 @@ static constexpr int kWidth = 8;
 static constexpr int kWidth = 4;
 #endif
 
+// Vectors of a panel's row.
+static constexpr int kPanelVecs = kPanel / kWidth;
+
 typedef float Vec __attribute__((vector_size(4 * kWidth)));
 typedef int32_t IntVec __attribute__((vector_size(4 * kWidth)));
 typedef uint32_t UIntVec __attribute__((vector_size(4 * kWidth)));

@@ -1,0 +1,81 @@
+// find_nonzeros: bits that tell where x is not 0. A unit of work is 64 columns of x.
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "cpu/kernels/table.h"
+#include "cpu/kernels/tiling.h"
+#include "ops/nonzeros.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+constexpr int64_t kVecs = kRowBits / kWidth;  // of a unit's row
+constexpr int64_t kRows = kColumnBits;        // of a pass
+// Comparing an element and setting its bits costs about what 4 multiply-adds of a product do.
+constexpr int64_t kCompareWork = 4;
+
+int find_nonzeros_tiles(const FindNonzerosArgs& args, int threads) {
+  return suitable_tiles(args.m * args.k * kCompareWork, ceil_divide(args.k, kRowBits), threads);
+}
+
+// Bit i: whether lane i is set.
+WEFT_INLINE uint64_t mask_bits(IntVec lanes) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)lanes);
+#elif defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)lanes));
+#elif defined(__SSE2__)
+  return static_cast<uint32_t>(_mm_movemask_ps((__m128)lanes));
+#else
+  uint64_t bits = 0;
+  for (int i = 0; i < kWidth; i++) bits |= static_cast<uint64_t>(lanes[i] & 1) << i;
+  return bits;
+#endif
+}
+
+// Columns [begin, begin + 64) of rows [row, row + rows), kCount vectors of them.
+template <int kCount>
+WEFT_INLINE void find_in_rows(const FindNonzerosArgs& args, int64_t begin, int64_t vecs, int64_t row, int64_t rows) {
+  const int64_t words = ceil_divide(args.k, kRowBits);
+  IntVec columns[kVecs] = {};
+  for (int64_t i = 0; i < rows; i++) {
+    const float* x = args.x + (row + i) * args.x_stride + begin;  // (64) or what is left
+    const IntVec bit = static_cast<int32_t>(uint32_t{1} << i) - IntVec{};
+    uint64_t found = 0;
+    WEFT_UNROLL
+    for (int64_t c = 0; c < (kCount ? kCount : vecs); c++) {
+      const IntVec nonzero = load(x + c * kWidth) != 0;
+      found |= mask_bits(nonzero) << (c * kWidth);
+      columns[c] |= nonzero & bit;
+    }
+    const int64_t left = args.k - begin;
+    if (left < kRowBits) found &= (uint64_t{1} << left) - 1;  // what stands in the padding does not count
+    args.by_row[(row + i) * words + begin / kRowBits] = found;
+  }
+  if (!args.by_column) return;
+  uint32_t* out = args.by_column + row / kColumnBits * round_up(args.k, kPanel) + begin;
+  for (int64_t c = 0; c < (kCount ? kCount : vecs); c++)
+    __builtin_memcpy(out + c * kWidth, &columns[c], sizeof(IntVec));
+}
+
+void find_nonzeros_run(const FindNonzerosArgs& args, int tile, int n_tiles) {
+  const Range columns = split(args.k, kRowBits, tile, n_tiles);
+  for (int64_t begin = columns.begin; begin < columns.end; begin += kRowBits) {
+    const int64_t vecs = smaller(kVecs, ceil_divide(args.k - begin, kPanel) * kPanel / kWidth);
+    for (int64_t row = 0; row < args.m; row += kRows) {
+      const int64_t rows = smaller(kRows, args.m - row);
+      if (vecs == kVecs)
+        find_in_rows<kVecs>(args, begin, vecs, row, rows);
+      else
+        find_in_rows<0>(args, begin, vecs, row, rows);
+    }
+  }
+}
+
+}  // namespace
+
+void fill_nonzeros(KernelTable& table) { table.find_nonzeros = {find_nonzeros_tiles, find_nonzeros_run}; }
+
+}  // namespace weft::WEFT_ISA
