@@ -13,7 +13,7 @@ namespace {
 // Rough nanoseconds of a matrix product on one thread, to decide on parallelism only.
 double product_time(int64_t m, int64_t k, int64_t n) { return 2.0 * m * k * round_up(n, kPanel) / 80.0; }
 
-// Legalizing appends it to the inputs.
+// The plan's find_nonzeros appends it to the inputs.
 const void* nonzeros_of(const LowerContext& c) {
   return c.node.attrs.has("nonzeros") ? c.in(static_cast<int>(c.node.attrs.integer("nonzeros"))) : nullptr;
 }
@@ -54,7 +54,7 @@ void lower_dense(LowerContext& c) {
 }
 
 // Inputs: dy (M, N) as recorded, w (K, N), then saved (M, K) when an activation is fused. Legalizing
-// replaces dy by its transpose where the kernel wants it so.
+// replaces dy by its transpose where the kernel wants it so; behind the bits of its nonzeros follows dy itself.
 std::vector<ValueSpec> infer_grad_input(const InferContext& c) { return {{{c.shape(0)[0], c.shape(1)[0]}}}; }
 
 void gradient_grad_input(GradientContext& c) {
@@ -67,7 +67,13 @@ void lower_grad_input(LowerContext& c) {
   const bool transposed = c.kernels.transposes_dy;
   DenseGradInputArgs a{};
   a.m = transposed ? dy[1] : dy[0], a.n = transposed ? dy[0] : dy[1], a.k = w[0];
-  a.dy = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
+  a.dy = c.in(0), a.w = c.in(1), a.dx = c.out();
+  a.nonzeros = static_cast<const uint64_t*>(nonzeros_of(c));
+  if (a.nonzeros) {
+    const int rows = static_cast<int>(c.node.attrs.integer("nonzeros")) + 1;
+    a.dy_rows = c.in(rows), a.dy_rows_stride = row_layout(c.shape(rows)).stride;
+  }
+  if (c.has(2) && c.node.attrs.integer("nonzeros") != 2) a.saved = c.in(2);
   a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);

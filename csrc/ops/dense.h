@@ -16,10 +16,10 @@ namespace weft {
 // y = dropout(act(x W + bias))
 struct DenseForwardArgs {
   int64_t m, k, n;
-  const float* x;     // (m, k), stride x_stride
-  const float* w;     // panels (n/16, k, 16)
-  const float* bias;  // (round_up(n, 16)), or null
-  float* y;           // (m, n), stride y_stride; columns up to round_up(n, 16) are written
+  const float* x;            // (m, k), stride x_stride
+  const float* w;            // panels (n/16, k, 16)
+  const float* bias;         // (round_up(n, 16)), or null
+  float* y;                  // (m, n), stride y_stride; columns up to round_up(n, 16) are written
   const uint64_t* nonzeros;  // where x is not 0, by row (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
   UnarySpec act;
@@ -32,11 +32,13 @@ struct DenseForwardArgs {
 // their value are fused; with dropout on, the value before dropout is saved / scale where kept.)
 struct DenseGradInputArgs {
   int64_t m, k, n;
-  const float* dy;     // (m, n), or (n, m) if KernelTable::transposes_dy; stride dy_stride, padding is readable
-  const float* w;      // panels (n/16, k, 16)
-  const float* saved;  // (m, k), stride dx_stride; null when act is kIdentity and dropout is off
-  float* dx;           // (m, k), stride dx_stride
-  int64_t dy_stride, dx_stride;
+  const float* dy;           // (m, n), or (n, m) if KernelTable::transposes_dy; stride dy_stride, padding is readable
+  const float* w;            // panels (n/16, k, 16)
+  const float* saved;        // (m, k), stride dx_stride; null when act is kIdentity and dropout is off
+  float* dx;                 // (m, k), stride dx_stride
+  const uint64_t* nonzeros;  // where dy is not 0, by row (FindNonzerosArgs); null if that is not known
+  const float* dy_rows;      // (m, n), stride dy_rows_stride, with nonzeros only: dy as it is
+  int64_t dy_stride, dx_stride, dy_rows_stride;
   UnarySpec act;
   DropoutSpec dropout;  // over dx: row_size k
 };
@@ -44,10 +46,10 @@ struct DenseGradInputArgs {
 // grad = x^T dy, in panels; with an update rule it is applied at once and never stored.
 struct DenseGradKernelArgs {
   int64_t m, k, n;
-  const float* x;   // (m, k), stride x_stride
-  const float* dy;  // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
-  float* grad;      // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
-  float* w;         // panels (n/16, k, 16), updated in place; padding lanes stay 0
+  const float* x;            // (m, k), stride x_stride
+  const float* dy;           // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
+  float* grad;               // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
+  float* w;                  // panels (n/16, k, 16), updated in place; padding lanes stay 0
   const uint32_t* nonzeros;  // where x is not 0, by column (FindNonzerosArgs); null if that is not known
   int64_t x_stride, dy_stride;
   UpdateSpec update;

@@ -1,6 +1,6 @@
 // Where a matrix is not zero, one bit an element. Images are mostly background (four pixels in five of MNIST), and a
-// product of a dense layer may leave out every step whose x is 0 for all rows of a register tile: fma(0, w, sum) is sum,
-// so with finite weights the result keeps its bits.
+// product of a dense layer may leave out every step whose x is 0 for all rows of a register tile: fma(0, w, sum) is
+// sum, so with finite weights the result keeps its bits.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 namespace weft {
 
 extern const OpDef kDense, kDenseGradInput, kDenseGradKernel, kDenseGradBias, kPack, kUnpack, kTransposeRows,
-    kSumPartials;  // dense.cpp
+    kSumPartials;                  // dense.cpp
 extern const OpDef kFindNonzeros;  // nonzeros.cpp
 extern const OpDef kConv2d, kConv2dTranspose, kConv2dGradInput, kConv2dFlipKernel, kConv2dGradKernel,
     kConv2dGradKernelPartials, kConv2dWinogradKernel, kScalePanels;         // conv2d.cpp

@@ -1,8 +1,9 @@
 // Zeros are common in images, and in what relu and dropout leave. Where a dense layer multiplies with such rows, a step
 // of its own finds them, for the product and for the gradient of the kernel.
+#include "ops/nonzeros.h"
+
 #include <map>
 
-#include "ops/nonzeros.h"
 #include "ops/op_table.h"
 #include "plan/passes.h"
 
@@ -39,38 +40,68 @@ void add_reader(Node& node, ValueId bits) {
   node.inputs.push_back(bits);
 }
 
+// The nodes that find zeros, one for each matrix.
+class Finders {
+ public:
+  explicit Finders(Graph& graph) : graph_(graph) {}
+
+  // Bits by row of x (m, k), a factor of `reader`'s product with n columns; kNoValue where it is not worth while.
+  ValueId by_row(int reader, ValueId x, int64_t n) {
+    const Shape shape = graph_.shape(x);
+    if (shape[1] < kLeastFeatures || n < kLeastUnits || !may_have_zeros(graph_, x)) return kNoValue;
+    if (node_of_.count(x) == 0) {
+      Node finder;
+      finder.op = &kFindNonzeros;
+      finder.inputs = {x};
+      finder.layer = graph_.nodes[reader].layer, finder.order = graph_.nodes[reader].order;
+      graph_.nodes.push_back(std::move(finder));
+      node_of_[x] = static_cast<int>(graph_.nodes.size()) - 1;
+      add_bits(graph_, node_of_[x], 2 * shape[0] * ((shape[1] + kRowBits - 1) / kRowBits));
+    }
+    return graph_.nodes[node_of_[x]].outputs[0];
+  }
+
+  // Bits by column, where there are bits by row.
+  ValueId by_column(ValueId x) {
+    const auto found = node_of_.find(x);
+    if (found == node_of_.end()) return kNoValue;
+    const Shape shape = graph_.shape(x);
+    if (graph_.nodes[found->second].outputs.size() == 1)
+      add_bits(graph_, found->second, (shape[0] + kColumnBits - 1) / kColumnBits * round_up(shape[1], kPanel));
+    return graph_.nodes[found->second].outputs[1];
+  }
+
+ private:
+  Graph& graph_;
+  std::map<ValueId, int> node_of_;
+};
+
 }  // namespace
 
 void find_nonzeros(Graph& graph, const KernelTable& kernels) {
   if (!kernels.find_nonzeros.run) return;
-  std::map<ValueId, int> finder_of;  // of the matrices that are read
+  Finders finders(graph);
   const int n = static_cast<int>(graph.nodes.size());
   for (int i = 0; i < n; ++i) {
-    if (graph.nodes[i].removed || graph.nodes[i].op != &kDense) continue;
-    const ValueId x = graph.nodes[i].inputs[0];
-    const Shape shape = graph.shape(x);
-    if (!may_have_zeros(graph, x) || shape[1] < kLeastFeatures) continue;
-    if (graph.shape(graph.nodes[i].inputs[1])[1] < kLeastUnits) continue;
-    if (finder_of.count(x) == 0) {
-      Node finder;
-      finder.op = &kFindNonzeros;
-      finder.inputs = {x};
-      finder.layer = graph.nodes[i].layer, finder.order = graph.nodes[i].order;
-      graph.nodes.push_back(std::move(finder));
-      finder_of[x] = static_cast<int>(graph.nodes.size()) - 1;
-      add_bits(graph, finder_of[x], 2 * shape[0] * ((shape[1] + kRowBits - 1) / kRowBits));
+    const Node node = graph.nodes[i];  // a copy: finders move the nodes
+    if (node.removed) continue;
+    if (node.op == &kDense) {
+      const ValueId bits = finders.by_row(i, node.inputs[0], graph.shape(node.inputs[1])[1]);
+      if (bits != kNoValue) add_reader(graph.nodes[i], bits);
     }
-    add_reader(graph.nodes[i], graph.nodes[finder_of[x]].outputs[0]);
+    const Node* transpose = node.op == &kDenseGradInput ? graph.producer(node.inputs[0]) : nullptr;
+    if (transpose && transpose->op == &kTransposeRows) {
+      const ValueId dy = transpose->inputs[0];
+      const ValueId bits = finders.by_row(i, dy, graph.shape(node.inputs[1])[0]);
+      if (bits == kNoValue) continue;
+      add_reader(graph.nodes[i], bits);
+      graph.nodes[i].inputs.push_back(dy);
+    }
   }
   for (int i = 0; i < n; ++i) {
     if (graph.nodes[i].removed || graph.nodes[i].op != &kDenseGradKernel) continue;
-    const ValueId x = graph.nodes[i].inputs[0];
-    const auto finder = finder_of.find(x);
-    if (finder == finder_of.end()) continue;
-    const Shape shape = graph.shape(x);
-    if (graph.nodes[finder->second].outputs.size() == 1)
-      add_bits(graph, finder->second, (shape[0] + kColumnBits - 1) / kColumnBits * round_up(shape[1], kPanel));
-    add_reader(graph.nodes[i], graph.nodes[finder->second].outputs[1]);
+    const ValueId bits = finders.by_column(graph.nodes[i].inputs[0]);
+    if (bits != kNoValue) add_reader(graph.nodes[i], bits);
   }
 }
 

@@ -10,50 +10,31 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Rows of a unit: enough to make use of a group's weights in L1. Neighbours in one thread's share join.
-constexpr int64_t kUnitRows = 32, kMostRows = 128;
+// Neighbouring units of one thread's share join.
+constexpr int64_t kUnitRows = 32;
 
 bool leaves_out_zeros(const DenseForwardArgs& args) {
   if (!args.nonzeros) return false;
-  const int64_t words = args.m * ceil_divide(args.k, kRowBits);
-  int64_t nonzeros = 0;
-  for (int64_t i = 0; i < words; i++) nonzeros += __builtin_popcountll(args.nonzeros[i]);
+  const int64_t nonzeros = count_bits(args.nonzeros, args.m * ceil_divide(args.k, kRowBits));
   return pays(nonzeros, args.m * args.k, ceil_divide(args.n, kPanel));
 }
 
-// y[rows, panels of a group] += the steps of one word of x's bits.
-template <int kPanels>
-__attribute__((noinline)) void add_word(const DenseForwardArgs& args, int64_t panel, Range rows, int64_t word) {
-  const int64_t words = ceil_divide(args.k, kRowBits), w_panel = args.k * kPanel;
-  const bool first = word == 0, relu = word == words - 1 && args.act.fn == UnaryFn::kRelu;
-  const float* w = args.w + panel * w_panel + word * kRowBits * kPanel;  // (kPanels, 64, 16)
-  for (int64_t row = rows.begin; row < rows.end; row++) {
-    const uint64_t bits = args.nonzeros[row * words + word];
-    if (bits == 0 && !first && !relu) continue;
-    const float* x = args.x + row * args.x_stride + word * kRowBits;  // (64)
-    float* y = args.y + row * args.y_stride + panel * kPanel;         // (kPanels, 16)
-    const float* start = first ? args.bias ? args.bias + panel * kPanel : nullptr : y;
-    Vec acc[kPanels][kPanelVecs];
-    WEFT_UNROLL
-    for (int p = 0; p < kPanels; p++) WEFT_UNROLL
-    for (int v = 0; v < kPanelVecs; v++) acc[p][v] = start ? load(start + p * kPanel + v * kWidth) : Vec{};
-    multiply_nonzeros<kPanels>(acc, bits, w, kPanel, w_panel,
-                               [&](int64_t step) __attribute__((always_inline)) { return x[step]; });
-    WEFT_UNROLL
-    for (int p = 0; p < kPanels; p++) WEFT_UNROLL
-    for (int v = 0; v < kPanelVecs; v++) {
-      if (relu) acc[p][v] = acc[p][v] < 0 ? Vec{} : acc[p][v];
-      store(y + p * kPanel + v * kWidth, acc[p][v]);
-    }
+// Some rows of y in a group of panels, up to relu.
+void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
+  const int64_t words = ceil_divide(args.k, kRowBits), column = panels.begin * kPanel;
+  WordProduct product = {};
+  product.words = words;
+  product.x_stride = args.x_stride, product.y_stride = args.y_stride, product.w_panel = args.k * kPanel;
+  product.y = args.y + rows.begin * args.y_stride + column;
+  product.bias = args.bias ? args.bias + column : nullptr;
+  product.relu = args.act.fn == UnaryFn::kRelu;
+  for (int64_t word = 0; word < words; word++) {
+    product.bits = args.nonzeros + rows.begin * words + word;
+    product.x = args.x + rows.begin * args.x_stride + word * kRowBits;
+    product.w = args.w + (panels.begin * args.k + word * kRowBits) * kPanel;
+    product.first = word == 0, product.last = word == words - 1;
+    run_add_word(length(panels), product, length(rows));
   }
-}
-
-template <int kPanels = kSparsePanels>
-void run_add_word(int64_t panels, const DenseForwardArgs& args, int64_t panel, Range rows, int64_t word) {
-  if constexpr (kPanels > 1) {
-    if (panels < kPanels) return run_add_word<kPanels - 1>(panels, args, panel, rows, word);
-  }
-  add_word<kPanels>(args, panel, rows, word);
 }
 
 // What is left of the epilogue where the sums stand in y already.
@@ -76,12 +57,10 @@ void dense_forward_run_sparse(const DenseForwardArgs& args, int tile, int n_tile
   for (int64_t unit = range.begin; unit < range.end;) {
     const Range panels = block_at(groups, unit / row_blocks.count);
     const int64_t block = unit % row_blocks.count;
-    const int64_t joined =
-        smaller(kMostRows / kUnitRows, smaller(row_blocks.count - block, range.end - unit));
+    const int64_t joined = smaller(kMostSparseRows / kUnitRows, smaller(row_blocks.count - block, range.end - unit));
     const Range rows = {block_at(row_blocks, block).begin, block_at(row_blocks, block + joined - 1).end};
     for (int64_t i = 0; i < joined; i++) prefetch_some(next_batch);
-    for (int64_t word = 0; word < ceil_divide(args.k, kRowBits); word++)
-      run_add_word(length(panels), args, panels.begin, rows, word);
+    multiply_rows(args, panels, rows);
     finish_rows(args, panels, rows);
     unit += joined;
   }

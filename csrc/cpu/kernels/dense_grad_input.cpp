@@ -4,7 +4,8 @@
 // the mask applied. A unit of work is one strip for one block of the batch; the blocks of the batch
 // follow each other, so a strip's weights come from L2. A thread's tile is a contiguous share of the units.
 
-#include "cpu/kernels/epilogue.h"
+#include "cpu/kernels/dense_grad_input_sparse.h"
+#include "cpu/kernels/dense_mask.h"
 #include "cpu/kernels/gemm_tile.h"
 #include "cpu/kernels/table.h"
 #include "cpu/kernels/tiling.h"
@@ -13,8 +14,8 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-constexpr int64_t kStripRows = 112;         // 8 full tiles on AVX-512
-constexpr int64_t kStripWeights = 1 << 16;  // most floats of weights for a strip: a quarter MiB
+constexpr int64_t kStripRows = kMostMasked;  // 8 full tiles on AVX-512
+constexpr int64_t kStripWeights = 1 << 16;   // most floats of weights for a strip: a quarter MiB
 // Steps after which the sums return to the strip: a pass of dy^T then stays in L1 (16 KiB) for all tiles of
 // the strip. AVX-512 needs half the bytes a cycle and takes them from L2.
 constexpr int64_t kStepsPerPass = kWidth == 16 ? 2048 : 256;
@@ -58,21 +59,6 @@ WEFT_INLINE BatchBlock batch_block_at(int64_t m, int64_t block) {
 int dense_grad_input_tiles(const DenseGradInputArgs& args, int threads) {
   const int64_t units = ceil_divide(args.k, 2 * kPanel) * batch_blocks(args.m);
   return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), units, threads);
-}
-
-// dx *= dropout mask * act'(saved) over `columns` columns of one row; the general, slower way.
-void apply_mask(const DenseGradInputArgs& args, int64_t row, int64_t column, int64_t columns) {
-  float* dx = args.dx + row * args.dx_stride + column;              // (columns)
-  const float* saved = args.saved + row * args.dx_stride + column;  // (columns)
-  alignas(64) float value[kStripRows];                              // (columns)
-  if (args.dropout.threshold != 0) {
-    dropout_apply(args.dropout, dx, dx, row * round_up(args.k, kPanel) + column, columns);
-    if (args.act.fn == UnaryFn::kIdentity) return;
-    const Vec scale = broadcast(args.dropout.scale);
-    for (int64_t c = 0; c < columns; c += kWidth) store(value + c, load(saved + c) / scale);
-    saved = value;
-  }
-  unary_grad_apply(args.act, dx, saved, dx, columns);
 }
 
 // Writes a finished strip (columns k.begin .. k.end of dx) for one block of the batch.
@@ -129,6 +115,7 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
 }
 
 void dense_grad_input_run(const DenseGradInputArgs& args, int tile, int n_tiles) {
+  if (leaves_out_zeros(args)) return dense_grad_input_run_sparse(args, tile, n_tiles);
   const Grid grid = grid_of(args, n_tiles);
   const Range units = split(grid.strips * grid.blocks, 1, tile, n_tiles);
   const Blocks strips = near_equal_blocks(grid.groups, grid.strips);

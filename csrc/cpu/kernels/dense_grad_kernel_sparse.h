@@ -1,6 +1,6 @@
-// dense_grad_kernel where x has many zeros. A unit of work is 64 columns of x by a group of panels, a row of weights for
-// each column, and 64 rows of the batch at a time. The optimizers that occur most update their weights right from the
-// sums' registers; others, and gradients that are stored or prepared, go through a buffer.
+// dense_grad_kernel where x has many zeros. A unit of work is 64 columns of x by a group of panels, a row of weights
+// for each column, and 64 rows of the batch at a time. The optimizers that occur most update their weights right from
+// the sums' registers; others, and gradients that are stored or prepared, go through a buffer.
 #pragma once
 
 #include "cpu/kernels/nonzeros.h"
@@ -42,10 +42,10 @@ __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel
   const DenseGradKernelArgs& args = all.args;
   const int64_t rows = smaller(kPassRows, args.m - m), bits_stride = round_up(args.k, kPanel);
   const bool first = m == 0, last = m + rows >= args.m, masked = last && (panel + kPanels) * kPanel > args.n;
-  const uint32_t* bits_of = args.nonzeros + m / kColumnBits * bits_stride;   // (rows/32, k)
+  const uint32_t* bits_of = args.nonzeros + m / kColumnBits * bits_stride;  // (rows/32, k)
   const float* x = args.x + m * args.x_stride;                              // (rows, k)
   const float* dy = all.dy + m * all.dy_stride;                             // (rows, kPanels, 16)
-  float* sums = all.sums;                                                    // (kPanels, 16) of one column
+  float* sums = all.sums;                                                   // (kPanels, 16) of one column
   for (int64_t k = columns.begin; k < columns.end; k++, sums += kPanel) {
     uint64_t bits = bits_of[k];
     if (rows > kColumnBits) bits |= static_cast<uint64_t>(bits_of[bits_stride + k]) << kColumnBits;

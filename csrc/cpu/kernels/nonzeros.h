@@ -16,9 +16,9 @@ namespace {
 #if defined(__AVX512F__)
 constexpr int kSparsePanels = 7, kMostNonzeros = 70;
 #elif defined(__AVX2__) || defined(__aarch64__)
-constexpr int kSparsePanels = 6, kMostNonzeros = 40;
+constexpr int kSparsePanels = 6, kMostNonzeros = 45;
 #else
-constexpr int kSparsePanels = 3, kMostNonzeros = 40;
+constexpr int kSparsePanels = 3, kMostNonzeros = 60;
 #endif
 // Fewer panels than this would wait for the latency of the FMAs.
 constexpr int64_t kLeastSparsePanels = 4;
@@ -31,6 +31,10 @@ WEFT_INLINE Blocks panel_groups(int64_t n) {
   const int64_t panels = ceil_divide(n, kPanel);
   return near_equal_blocks(panels, ceil_divide(panels, kSparsePanels));
 }
+
+// Rows of the batch that a group of panels takes before the next one: as many as make use of its weights in L1, and few
+// enough for their sums to stay in L2.
+constexpr int64_t kMostSparseRows = 128;
 
 // acc (kPanels, 16) += x(step)*b(step) for the steps that `bits` names, in their order. b(step, column) =
 // b[step*b_step + column/16*b_panel + column%16].
@@ -45,6 +49,68 @@ WEFT_INLINE void multiply_nonzeros(Vec (&acc)[kPanels][kPanelVecs], uint64_t bit
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
     for (int v = 0; v < kPanelVecs; v++) acc[p][v] = element * load(row + p * b_panel + v * kWidth) + acc[p][v];
   }
+}
+
+// A product of sparse rows with 64 rows of weights in panels: y += x w for one word of each row's bits.
+struct WordProduct {
+  const uint64_t* bits;  // (rows), one word each, `words` apart
+  const float* x;        // (rows, 64), stride x_stride
+  const float* w;        // (kPanels, 64, 16), panels w_panel floats apart
+  float* y;              // (rows, kPanels, 16), stride y_stride
+  int64_t words, x_stride, w_panel, y_stride;
+  bool first, last;   // whether sums start from `bias` instead of y, and whether what follows is applied to them
+  const float* bias;  // (kPanels, 16), or null for zeros
+  bool relu;
+  const float* saved;  // (rows, kPanels, 16), stride y_stride, or null: y = saved <= 0 ? 0 : y*scale
+  float scale;
+};
+
+template <int kPanels>
+__attribute__((noinline)) void add_word(const WordProduct& product, int64_t rows) {
+  const Vec scale = broadcast(product.scale);
+  const bool changes = product.last && (product.relu || product.saved);
+  for (int64_t row = 0; row < rows; row++) {
+    const uint64_t bits = product.bits[row * product.words];
+    if (bits == 0 && !product.first && !changes) continue;
+    const float* x = product.x + row * product.x_stride;
+    float* y = product.y + row * product.y_stride;
+    const float* start = product.first ? product.bias : y;
+    Vec acc[kPanels][kPanelVecs];
+    WEFT_UNROLL
+    for (int p = 0; p < kPanels; p++) WEFT_UNROLL
+    for (int v = 0; v < kPanelVecs; v++) acc[p][v] = start ? load(start + p * kPanel + v * kWidth) : Vec{};
+    multiply_nonzeros<kPanels>(acc, bits, product.w, kPanel, product.w_panel,
+                               [&](int64_t step) __attribute__((always_inline)) { return x[step]; });
+    if (changes && product.relu) {
+      WEFT_UNROLL
+      for (int p = 0; p < kPanels; p++) WEFT_UNROLL
+      for (int v = 0; v < kPanelVecs; v++) acc[p][v] = acc[p][v] < 0 ? Vec{} : acc[p][v];
+    } else if (changes) {
+      const float* saved = product.saved + row * product.y_stride;
+      WEFT_UNROLL
+      for (int p = 0; p < kPanels; p++) WEFT_UNROLL
+      for (int v = 0; v < kPanelVecs; v++)
+        acc[p][v] = load(saved + p * kPanel + v * kWidth) <= 0 ? Vec{} : acc[p][v] * scale;
+    }
+    WEFT_UNROLL
+    for (int p = 0; p < kPanels; p++) WEFT_UNROLL
+    for (int v = 0; v < kPanelVecs; v++) store(y + p * kPanel + v * kWidth, acc[p][v]);
+  }
+}
+
+// Calls it for a group of `panels` panels.
+template <int kPanels = kSparsePanels>
+void run_add_word(int64_t panels, const WordProduct& product, int64_t rows) {
+  if constexpr (kPanels > 1) {
+    if (panels < kPanels) return run_add_word<kPanels - 1>(panels, product, rows);
+  }
+  add_word<kPanels>(product, rows);
+}
+
+WEFT_INLINE int64_t count_bits(const uint64_t* words, int64_t n) {
+  int64_t bits = 0;
+  for (int64_t i = 0; i < n; i++) bits += __builtin_popcountll(words[i]);
+  return bits;
 }
 
 }  // namespace

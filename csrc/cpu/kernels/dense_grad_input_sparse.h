@@ -1,0 +1,80 @@
+// dense_grad_input where dy has many zeros. As dense_forward_sparse.h, with W^T for W: 64 columns of W by a group of
+// its rows are transposed into L1, where they serve all rows of the batch. A unit of work is some rows of dx by a group
+// of its panels.
+#pragma once
+
+#include "cpu/kernels/dense_mask.h"
+#include "cpu/kernels/nonzeros.h"
+#include "cpu/kernels/transpose.h"
+
+namespace weft::WEFT_ISA {
+namespace {
+
+// Transposing W costs as much as this many rows of products.
+constexpr int64_t kTransposeRows = 5;
+
+bool leaves_out_zeros(const DenseGradInputArgs& args) {
+  if (!args.nonzeros) return false;
+  const int64_t nonzeros = count_bits(args.nonzeros, args.m * ceil_divide(args.n, kRowBits));
+  return pays(nonzeros + kTransposeRows * args.n, args.m * args.n, ceil_divide(args.k, kPanel));
+}
+
+// Groups of panels for all tiles alike, if they are not too narrow then.
+WEFT_INLINE Blocks input_groups(int64_t k, int n_tiles) {
+  const int64_t panels = ceil_divide(k, kPanel), groups = ceil_divide(panels, kSparsePanels);
+  const int64_t alike = round_up(groups, n_tiles);
+  return near_equal_blocks(panels, alike * kLeastSparsePanels <= panels ? alike : groups);
+}
+
+// w (panels, 64, 16) = rows of W in some panels of k, by its columns from `column` on; rows that W does not have are 0.
+void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t column, float* w) {
+  const auto as_is = [](int64_t, int64_t, Vec x) __attribute__((always_inline)) { return x; };
+  for (int64_t panel = panels.begin; panel < panels.end; panel++, w += kRowBits * kPanel) {
+    const int64_t k = panel * kPanel, rows = smaller(kPanel, args.k - k);
+    const int64_t end = smaller(args.n, column + kRowBits);
+    for (int64_t n = column; n < end; n += kPanel) {
+      const float* from = args.w + (n / kPanel * args.k + k) * kPanel;  // (rows, 16)
+      alignas(64) float last[kPanel * kPanel];                          // (16, 16)
+      if (rows < kPanel) {
+        for (int64_t i = 0; i < kPanel * kPanel; i += kWidth)
+          store(last + i, i < rows * kPanel ? load(from + i) : Vec{});
+        from = last;
+      }
+      transpose_block(from, kPanel, w + (n - column) * kPanel, kPanel, kPanel, as_is);
+    }
+  }
+}
+
+void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
+  alignas(64) float w[kSparsePanels * kRowBits * kPanel];  // (panels, 64, 16)
+  const Blocks groups = input_groups(args.k, n_tiles);
+  const int64_t for_threads = ceil_divide(n_tiles, groups.count), for_cache = ceil_divide(args.m, kMostSparseRows);
+  const Blocks row_blocks = near_equal_blocks(args.m, smaller(args.m, larger(for_threads, for_cache)));
+  const int64_t words = ceil_divide(args.n, kRowBits);
+  const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
+  WordProduct product = {};
+  product.words = words;
+  product.x_stride = args.dy_rows_stride, product.y_stride = args.dx_stride, product.w_panel = kRowBits * kPanel;
+  product.scale = dropout ? args.dropout.scale : 1.0f;
+  product.w = w;
+  for (Walk unit = walk(split(groups.count * row_blocks.count, 1, tile, n_tiles), row_blocks.count); unit.left > 0;
+       advance(unit)) {
+    const Range panels = block_at(groups, unit.outer_index), rows = block_at(row_blocks, unit.inner_index);
+    const int64_t at = rows.begin * args.dx_stride + panels.begin * kPanel;
+    product.y = args.dx + at;
+    product.saved = relu ? args.saved + at : nullptr;
+    for (int64_t word = 0; word < words; word++) {
+      transpose_weights(args, panels, word * kRowBits, w);
+      product.bits = args.nonzeros + rows.begin * words + word;
+      product.x = args.dy_rows + rows.begin * args.dy_rows_stride + word * kRowBits;
+      product.first = word == 0, product.last = word == words - 1;
+      run_add_word(length(panels), product, length(rows));
+    }
+    if (relu || (args.act.fn == UnaryFn::kIdentity && !dropout)) continue;
+    for (int64_t row = rows.begin; row < rows.end; row++)
+      apply_mask(args, row, panels.begin * kPanel, length(panels) * kPanel);
+  }
+}
+
+}  // namespace
+}  // namespace weft::WEFT_ISA
