@@ -13,9 +13,9 @@ namespace {
 // Rough nanoseconds of a matrix product on one thread, to decide on parallelism only.
 double product_time(int64_t m, int64_t k, int64_t n) { return 2.0 * m * k * round_up(n, kPanel) / 80.0; }
 
-// The plan's find_nonzeros appends it to the inputs.
-const void* nonzeros_of(const LowerContext& c) {
-  return c.node.attrs.has("nonzeros") ? c.in(static_cast<int>(c.node.attrs.integer("nonzeros"))) : nullptr;
+// Behind x, w and bias, or dy, w and saved.
+const uint64_t* row_bits_of(const LowerContext& c) {
+  return c.has(3) ? reinterpret_cast<const uint64_t*>(c.in(3)) : nullptr;
 }
 
 const BatchRows* prefetch_of(const LowerContext& c) {
@@ -42,9 +42,8 @@ void lower_dense(LowerContext& c) {
   const Shape &x = c.shape(0), &w = c.shape(1);
   DenseForwardArgs a{};
   a.m = x[0], a.k = x[1], a.n = w[1];
-  a.x = c.in(0), a.w = c.in(1), a.y = c.out();
-  if (c.has(2) && c.node.attrs.integer("nonzeros") != 2) a.bias = c.in(2);
-  a.nonzeros = static_cast<const uint64_t*>(nonzeros_of(c));
+  a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
+  a.row_bits = row_bits_of(c);
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
@@ -54,7 +53,8 @@ void lower_dense(LowerContext& c) {
 }
 
 // Inputs: dy (M, N) as recorded, w (K, N), then saved (M, K) when an activation is fused. Legalizing
-// replaces dy by its transpose where the kernel wants it so; behind the bits of its nonzeros follows dy itself.
+// replaces dy by its transpose where the kernel wants it so. Where dy may have many zeros, their bits and dy itself
+// follow.
 std::vector<ValueSpec> infer_grad_input(const InferContext& c) { return {{{c.shape(0)[0], c.shape(1)[0]}}}; }
 
 void gradient_grad_input(GradientContext& c) {
@@ -67,13 +67,9 @@ void lower_grad_input(LowerContext& c) {
   const bool transposed = c.kernels.transposes_dy;
   DenseGradInputArgs a{};
   a.m = transposed ? dy[1] : dy[0], a.n = transposed ? dy[0] : dy[1], a.k = w[0];
-  a.dy = c.in(0), a.w = c.in(1), a.dx = c.out();
-  a.nonzeros = static_cast<const uint64_t*>(nonzeros_of(c));
-  if (a.nonzeros) {
-    const int rows = static_cast<int>(c.node.attrs.integer("nonzeros")) + 1;
-    a.dy_rows = c.in(rows), a.dy_rows_stride = row_layout(c.shape(rows)).stride;
-  }
-  if (c.has(2) && c.node.attrs.integer("nonzeros") != 2) a.saved = c.in(2);
+  a.dy = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
+  a.row_bits = row_bits_of(c);
+  if (a.row_bits) a.dy_rows = c.in(4), a.dy_rows_stride = row_layout(c.shape(4)).stride;
   a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
@@ -90,13 +86,15 @@ void gradient_grad_kernel(GradientContext& c) {
   if (c.wanted[1]) c.result[1] = c.record("dense", {c.input(0), c.dy});
 }
 
-// Inputs: x, dy; when an update is fused: w, slots..., [grad_scale], scalars.
+// Inputs: x, dy; when an update is fused: w, slots..., [grad_scale], scalars. Attribute column_bits tells where among
+// them the bits of x stand, if they do.
 void lower_grad_kernel(LowerContext& c) {
   const Shape &x = c.shape(0), &dy = c.shape(1);
   DenseGradKernelArgs a{};
   a.m = x[0], a.k = x[1], a.n = dy[1];
   a.x = c.in(0), a.dy = c.in(1);
-  a.nonzeros = static_cast<const uint32_t*>(nonzeros_of(c));
+  if (c.node.attrs.has("column_bits"))
+    a.column_bits = reinterpret_cast<const uint32_t*>(c.in(static_cast<int>(c.node.attrs.integer("column_bits"))));
   a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
   a.prefetch = prefetch_of(c);
   if (c.node.attrs.has("rule")) {

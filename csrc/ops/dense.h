@@ -20,7 +20,7 @@ struct DenseForwardArgs {
   const float* w;            // panels (n/16, k, 16)
   const float* bias;         // (round_up(n, 16)), or null
   float* y;                  // (m, n), stride y_stride; columns up to round_up(n, 16) are written
-  const uint64_t* nonzeros;  // where x is not 0, by row (FindNonzerosArgs); null if that is not known
+  const uint64_t* row_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
   UnarySpec act;
   DropoutSpec dropout;        // over y: row_size n
@@ -36,8 +36,8 @@ struct DenseGradInputArgs {
   const float* w;            // panels (n/16, k, 16)
   const float* saved;        // (m, k), stride dx_stride; null when act is kIdentity and dropout is off
   float* dx;                 // (m, k), stride dx_stride
-  const uint64_t* nonzeros;  // where dy is not 0, by row (FindNonzerosArgs); null if that is not known
-  const float* dy_rows;      // (m, n), stride dy_rows_stride, with nonzeros only: dy as it is
+  const uint64_t* row_bits;  // where dy is not 0 (FindNonzerosArgs); null if that is not known
+  const float* dy_rows;      // (m, n), stride dy_rows_stride, with row_bits only: dy as it is
   int64_t dy_stride, dx_stride, dy_rows_stride;
   UnarySpec act;
   DropoutSpec dropout;  // over dx: row_size k
@@ -46,11 +46,11 @@ struct DenseGradInputArgs {
 // grad = x^T dy, in panels; with an update rule it is applied at once and never stored.
 struct DenseGradKernelArgs {
   int64_t m, k, n;
-  const float* x;            // (m, k), stride x_stride
-  const float* dy;           // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
-  float* grad;               // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
-  float* w;                  // panels (n/16, k, 16), updated in place; padding lanes stay 0
-  const uint32_t* nonzeros;  // where x is not 0, by column (FindNonzerosArgs); null if that is not known
+  const float* x;               // (m, k), stride x_stride
+  const float* dy;              // (m, n), stride dy_stride; columns up to round_up(n, 16) are readable, any value
+  float* grad;                  // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
+  float* w;                     // panels (n/16, k, 16), updated in place; padding lanes stay 0
+  const uint32_t* column_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   int64_t x_stride, dy_stride;
   UpdateSpec update;
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null

@@ -12,8 +12,8 @@ void lower_find_nonzeros(LowerContext& c) {
   FindNonzerosArgs a{};
   a.m = x[0], a.k = x[1];
   a.x = c.in(0), a.x_stride = row_layout(x).stride;
-  a.by_row = reinterpret_cast<uint64_t*>(c.out(0));
-  if (c.node.outputs.size() > 1) a.by_column = reinterpret_cast<uint32_t*>(c.out(1));
+  a.row_bits = reinterpret_cast<uint64_t*>(c.out(0));
+  if (c.node.outputs.size() > 1) a.column_bits = reinterpret_cast<uint32_t*>(c.out(1));
   c.call(c.kernels.find_nonzeros, a, static_cast<double>(a.m * a.k) / 16.0);
 }
 

@@ -14,6 +14,8 @@ namespace {
 // Below this finding the zeros costs more than leaving them out gains.
 constexpr int64_t kLeastFeatures = 64, kLeastUnits = 49;
 
+int64_t words_of(const Shape& x) { return (x[1] + kRowBits - 1) / kRowBits; }
+
 // Whether zeros may be common in v: in what was loaded, what relu or dropout made, and what only moves or picks those.
 bool may_have_zeros(const Graph& graph, ValueId v) {
   for (;;) {
@@ -35,9 +37,10 @@ ValueId add_bits(Graph& graph, int node, int64_t words) {
   return id;
 }
 
-void add_reader(Node& node, ValueId bits) {
-  node.attrs.set("nonzeros", static_cast<int64_t>(node.inputs.size()));
-  node.inputs.push_back(bits);
+// Behind the three inputs that a product may have.
+void add_inputs(Node& node, std::initializer_list<ValueId> more) {
+  node.inputs.resize(3, kNoValue);
+  node.inputs.insert(node.inputs.end(), more);
 }
 
 // The nodes that find zeros, one for each matrix.
@@ -45,8 +48,8 @@ class Finders {
  public:
   explicit Finders(Graph& graph) : graph_(graph) {}
 
-  // Bits by row of x (m, k), a factor of `reader`'s product with n columns; kNoValue where it is not worth while.
-  ValueId by_row(int reader, ValueId x, int64_t n) {
+  // Row bits of x (m, k), a factor of `reader`'s product with n columns; kNoValue where it is not worth while.
+  ValueId row_bits(int reader, ValueId x, int64_t n) {
     const Shape shape = graph_.shape(x);
     if (shape[1] < kLeastFeatures || n < kLeastUnits || !may_have_zeros(graph_, x)) return kNoValue;
     if (node_of_.count(x) == 0) {
@@ -56,18 +59,19 @@ class Finders {
       finder.layer = graph_.nodes[reader].layer, finder.order = graph_.nodes[reader].order;
       graph_.nodes.push_back(std::move(finder));
       node_of_[x] = static_cast<int>(graph_.nodes.size()) - 1;
-      add_bits(graph_, node_of_[x], 2 * shape[0] * ((shape[1] + kRowBits - 1) / kRowBits));
+      add_bits(graph_, node_of_[x], 2 * (shape[0] + 1) * words_of(shape));
     }
     return graph_.nodes[node_of_[x]].outputs[0];
   }
 
-  // Bits by column, where there are bits by row.
-  ValueId by_column(ValueId x) {
+  // Column bits of x, where there are row bits.
+  ValueId column_bits(ValueId x) {
     const auto found = node_of_.find(x);
     if (found == node_of_.end()) return kNoValue;
     const Shape shape = graph_.shape(x);
     if (graph_.nodes[found->second].outputs.size() == 1)
-      add_bits(graph_, found->second, (shape[0] + kColumnBits - 1) / kColumnBits * round_up(shape[1], kPanel));
+      add_bits(graph_, found->second,
+               (shape[0] + kColumnBits - 1) / kColumnBits * round_up(shape[1], kPanel) + words_of(shape));
     return graph_.nodes[found->second].outputs[1];
   }
 
@@ -86,22 +90,23 @@ void find_nonzeros(Graph& graph, const KernelTable& kernels) {
     const Node node = graph.nodes[i];  // a copy: finders move the nodes
     if (node.removed) continue;
     if (node.op == &kDense) {
-      const ValueId bits = finders.by_row(i, node.inputs[0], graph.shape(node.inputs[1])[1]);
-      if (bits != kNoValue) add_reader(graph.nodes[i], bits);
+      const ValueId bits = finders.row_bits(i, node.inputs[0], graph.shape(node.inputs[1])[1]);
+      if (bits != kNoValue) add_inputs(graph.nodes[i], {bits});
     }
     const Node* transpose = node.op == &kDenseGradInput ? graph.producer(node.inputs[0]) : nullptr;
     if (transpose && transpose->op == &kTransposeRows) {
       const ValueId dy = transpose->inputs[0];
-      const ValueId bits = finders.by_row(i, dy, graph.shape(node.inputs[1])[0]);
+      const ValueId bits = finders.row_bits(i, dy, graph.shape(node.inputs[1])[0]);
       if (bits == kNoValue) continue;
-      add_reader(graph.nodes[i], bits);
-      graph.nodes[i].inputs.push_back(dy);
+      add_inputs(graph.nodes[i], {bits, dy});
     }
   }
   for (int i = 0; i < n; ++i) {
     if (graph.nodes[i].removed || graph.nodes[i].op != &kDenseGradKernel) continue;
-    const ValueId bits = finders.by_column(graph.nodes[i].inputs[0]);
-    if (bits != kNoValue) add_reader(graph.nodes[i], bits);
+    const ValueId bits = finders.column_bits(graph.nodes[i].inputs[0]);
+    if (bits == kNoValue) continue;
+    graph.nodes[i].attrs.set("column_bits", static_cast<int64_t>(graph.nodes[i].inputs.size()));
+    graph.nodes[i].inputs.push_back(bits);
   }
 }
 

@@ -45,7 +45,7 @@ void apply_epilogue(const DenseForwardArgs& args, float* tile, Range rows, int64
 }
 
 void dense_forward_run(const DenseForwardArgs& args, int tile, int n_tiles) {
-  if (leaves_out_zeros(args)) return dense_forward_run_sparse(args, tile, n_tiles);
+  if (sparse_pays(args)) return dense_forward_run_sparse(args, tile, n_tiles);
   const Blocks row_blocks = near_equal_blocks(args.m, ceil_divide(args.m, kTileRows));
   const Range units = split(panel_pairs(args) * row_blocks.count, 1, tile, n_tiles);
   const int64_t panels = ceil_divide(args.n, kPanel);

@@ -10,13 +10,12 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Neighbouring units of one thread's share join.
-constexpr int64_t kUnitRows = 32;
+// Rows of a unit, fewer where there would be less units than tiles. Neighbouring units of one tile join.
+constexpr int64_t kUnitRows = 32, kLeastUnitRows = 8;
 
-bool leaves_out_zeros(const DenseForwardArgs& args) {
-  if (!args.nonzeros) return false;
-  const int64_t nonzeros = count_bits(args.nonzeros, args.m * ceil_divide(args.k, kRowBits));
-  return pays(nonzeros, args.m * args.k, ceil_divide(args.n, kPanel));
+bool sparse_pays(const DenseForwardArgs& args) {
+  return args.row_bits &&
+         pays(count_nonzeros(args.row_bits, args.m, args.k), args.m * args.k, ceil_divide(args.n, kPanel));
 }
 
 // Some rows of y in a group of panels, up to relu.
@@ -29,7 +28,7 @@ void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
   product.bias = args.bias ? args.bias + column : nullptr;
   product.relu = args.act.fn == UnaryFn::kRelu;
   for (int64_t word = 0; word < words; word++) {
-    product.bits = args.nonzeros + rows.begin * words + word;
+    product.bits = args.row_bits + rows.begin * words + word;
     product.x = args.x + rows.begin * args.x_stride + word * kRowBits;
     product.w = args.w + (panels.begin * args.k + word * kRowBits) * kPanel;
     product.first = word == 0, product.last = word == words - 1;
@@ -50,7 +49,9 @@ void finish_rows(const DenseForwardArgs& args, Range panels, Range rows) {
 }
 
 void dense_forward_run_sparse(const DenseForwardArgs& args, int tile, int n_tiles) {
-  const Blocks groups = panel_groups(args.n), row_blocks = near_equal_blocks(args.m, ceil_divide(args.m, kUnitRows));
+  const Blocks groups = panel_groups(args.n);
+  const int64_t for_tiles = smaller(ceil_divide(n_tiles, groups.count), ceil_divide(args.m, kLeastUnitRows));
+  const Blocks row_blocks = near_equal_blocks(args.m, larger(ceil_divide(args.m, kUnitRows), for_tiles));
   const int64_t units = groups.count * row_blocks.count;
   const Range range = split(units, 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);

@@ -115,7 +115,7 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
 }
 
 void dense_grad_input_run(const DenseGradInputArgs& args, int tile, int n_tiles) {
-  if (leaves_out_zeros(args)) return dense_grad_input_run_sparse(args, tile, n_tiles);
+  if (sparse_pays(args)) return dense_grad_input_run_sparse(args, tile, n_tiles);
   const Grid grid = grid_of(args, n_tiles);
   const Range units = split(grid.strips * grid.blocks, 1, tile, n_tiles);
   const Blocks strips = near_equal_blocks(grid.groups, grid.strips);

@@ -11,12 +11,12 @@ namespace weft::WEFT_ISA {
 namespace {
 
 // Transposing W costs as much as this many rows of products.
-constexpr int64_t kTransposeRows = 5;
+constexpr int64_t kTransposeCost = 5;
 
-bool leaves_out_zeros(const DenseGradInputArgs& args) {
-  if (!args.nonzeros) return false;
-  const int64_t nonzeros = count_bits(args.nonzeros, args.m * ceil_divide(args.n, kRowBits));
-  return pays(nonzeros + kTransposeRows * args.n, args.m * args.n, ceil_divide(args.k, kPanel));
+bool sparse_pays(const DenseGradInputArgs& args) {
+  if (!args.row_bits) return false;
+  const int64_t work = count_nonzeros(args.row_bits, args.m, args.n) + kTransposeCost * args.n;
+  return pays(work, args.m * args.n, ceil_divide(args.k, kPanel));
 }
 
 // Groups of panels for all tiles alike, if they are not too narrow then.
@@ -65,7 +65,7 @@ void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n
     product.saved = relu ? args.saved + at : nullptr;
     for (int64_t word = 0; word < words; word++) {
       transpose_weights(args, panels, word * kRowBits, w);
-      product.bits = args.nonzeros + rows.begin * words + word;
+      product.bits = args.row_bits + rows.begin * words + word;
       product.x = args.dy_rows + rows.begin * args.dy_rows_stride + word * kRowBits;
       product.first = word == 0, product.last = word == words - 1;
       run_add_word(length(panels), product, length(rows));

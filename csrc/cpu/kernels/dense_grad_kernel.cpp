@@ -319,7 +319,7 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
 }
 
 void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
-  if (leaves_out_zeros(args)) return dense_grad_kernel_run_sparse(args, tile, n_tiles);
+  if (sparse_pays(args)) return dense_grad_kernel_run_sparse(args, tile, n_tiles);
   const Range range = split(unit_count(args), 1, tile, n_tiles);
   if (args.m <= kLongestInterleaved) {
     switch (args.update.rule) {

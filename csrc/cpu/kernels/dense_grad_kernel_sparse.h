@@ -12,17 +12,13 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-constexpr int64_t kUnitColumns = 64, kPassRows = 64, kPackedRows = 256;
+constexpr int64_t kUnitColumns = 64, kPassRows = 64, kPackedRows = 128;
 // Floats from one panel of waiting sums to the next: a multiple of 4 KiB would put them into the same sets of L1.
 constexpr int64_t kSumsPanel = (kUnitColumns + 1) * kPanel;
 
-bool leaves_out_zeros(const DenseGradKernelArgs& args) {
-  if (!args.nonzeros) return false;
-  int64_t nonzeros = 0;
-  for (int64_t i = 0; i < ceil_divide(args.m, kColumnBits); i++)
-    for (int64_t k = 0; k < args.k; k++)
-      nonzeros += __builtin_popcount(args.nonzeros[i * round_up(args.k, kPanel) + k]);
-  return pays(nonzeros, args.m * args.k, ceil_divide(args.n, kPanel));
+bool sparse_pays(const DenseGradKernelArgs& args) {
+  return args.column_bits &&
+         pays(count_nonzeros(args.column_bits, args.m, args.k), args.m * args.k, ceil_divide(args.n, kPanel));
 }
 
 // What a thread's units have in common.
@@ -42,10 +38,10 @@ __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel
   const DenseGradKernelArgs& args = all.args;
   const int64_t rows = smaller(kPassRows, args.m - m), bits_stride = round_up(args.k, kPanel);
   const bool first = m == 0, last = m + rows >= args.m, masked = last && (panel + kPanels) * kPanel > args.n;
-  const uint32_t* bits_of = args.nonzeros + m / kColumnBits * bits_stride;  // (rows/32, k)
-  const float* x = args.x + m * args.x_stride;                              // (rows, k)
-  const float* dy = all.dy + m * all.dy_stride;                             // (rows, kPanels, 16)
-  float* sums = all.sums;                                                   // (kPanels, 16) of one column
+  const uint32_t* bits_of = args.column_bits + m / kColumnBits * bits_stride;  // (rows/32, k)
+  const float* x = args.x + m * args.x_stride;                                 // (rows, k)
+  const float* dy = all.dy + m * all.dy_stride;                                // (rows, kPanels, 16)
+  float* sums = all.sums;                                                      // (kPanels, 16) of one column
   for (int64_t k = columns.begin; k < columns.end; k++, sums += kPanel) {
     uint64_t bits = bits_of[k];
     if (rows > kColumnBits) bits |= static_cast<uint64_t>(bits_of[bits_stride + k]) << kColumnBits;

@@ -1,6 +1,6 @@
-// What the sparse ways of dense_forward and dense_grad_kernel have in common: one row (or column) of x at a time, whose
+// What the sparse ways of the dense kernels have in common: one row (or column) of x at a time, whose
 // nonzeros' bits name the steps of a product. A group of panels is as many as there are registers for one row of sums;
-// 64 steps of a group (24 KiB) stay in L1 for all rows. Both stream the vector operand through the load ports, one load
+// 64 steps of a group (28 KiB) stay in L1 for all rows. They stream the vector operand through the load ports, one load
 // for each FMA, so that a product with nothing left out would take a fifth longer than in tiles of many rows.
 #pragma once
 
@@ -14,17 +14,17 @@ namespace {
 // to which the sparse ways are faster: 512 bits come through the load ports at the rate of the FMAs, two times 256 at
 // half of it.
 #if defined(__AVX512F__)
-constexpr int kSparsePanels = 7, kMostNonzeros = 70;
+constexpr int kSparsePanels = 7, kMostPercent = 70;
 #elif defined(__AVX2__) || defined(__aarch64__)
-constexpr int kSparsePanels = 6, kMostNonzeros = 45;
+constexpr int kSparsePanels = 6, kMostPercent = 45;
 #else
-constexpr int kSparsePanels = 3, kMostNonzeros = 60;
+constexpr int kSparsePanels = 3, kMostPercent = 60;
 #endif
 // Fewer panels than this would wait for the latency of the FMAs.
 constexpr int64_t kLeastSparsePanels = 4;
 
 WEFT_INLINE bool pays(int64_t nonzeros, int64_t elements, int64_t panels) {
-  return panels >= kLeastSparsePanels && nonzeros * 100 <= elements * kMostNonzeros;
+  return panels >= kLeastSparsePanels && nonzeros * 100 <= elements * kMostPercent;
 }
 
 WEFT_INLINE Blocks panel_groups(int64_t n) {
@@ -107,10 +107,18 @@ void run_add_word(int64_t panels, const WordProduct& product, int64_t rows) {
   add_word<kPanels>(product, rows);
 }
 
-WEFT_INLINE int64_t count_bits(const uint64_t* words, int64_t n) {
-  int64_t bits = 0;
-  for (int64_t i = 0; i < n; i++) bits += __builtin_popcountll(words[i]);
-  return bits;
+// The number of nonzeros of x (m, k).
+WEFT_INLINE int64_t count_nonzeros(const uint64_t* row_bits, int64_t m, int64_t k) {
+  const int64_t words = ceil_divide(k, kRowBits);
+  int64_t count = 0;
+  for (int64_t i = 0; i < words; i++) count += static_cast<int64_t>(row_bits[m * words + i]);
+  return count;
+}
+WEFT_INLINE int64_t count_nonzeros(const uint32_t* column_bits, int64_t m, int64_t k) {
+  const uint32_t* counts = column_bits + ceil_divide(m, kColumnBits) * round_up(k, kPanel);
+  int64_t count = 0;
+  for (int64_t i = 0; i < ceil_divide(k, kRowBits); i++) count += counts[i];
+  return count;
 }
 
 }  // namespace
