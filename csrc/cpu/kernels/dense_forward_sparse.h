@@ -10,9 +10,6 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Rows of a unit, fewer where there would be less units than tiles. Neighbouring units of one tile join.
-constexpr int64_t kUnitRows = 32, kLeastUnitRows = 8;
-
 bool sparse_pays(const DenseForwardArgs& args) {
   return args.row_bits &&
          pays(count_nonzeros(args.row_bits, args.m, args.k), args.m * args.k, ceil_divide(args.n, kPanel));
@@ -49,21 +46,15 @@ void finish_rows(const DenseForwardArgs& args, Range panels, Range rows) {
 }
 
 void dense_forward_run_sparse(const DenseForwardArgs& args, int tile, int n_tiles) {
-  const Blocks groups = panel_groups(args.n);
-  const int64_t for_tiles = smaller(ceil_divide(n_tiles, groups.count), ceil_divide(args.m, kLeastUnitRows));
-  const Blocks row_blocks = near_equal_blocks(args.m, larger(ceil_divide(args.m, kUnitRows), for_tiles));
-  const int64_t units = groups.count * row_blocks.count;
-  const Range range = split(units, 1, tile, n_tiles);
-  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);
-  for (int64_t unit = range.begin; unit < range.end;) {
-    const Range panels = block_at(groups, unit / row_blocks.count);
-    const int64_t block = unit % row_blocks.count;
-    const int64_t joined = smaller(kMostSparseRows / kUnitRows, smaller(row_blocks.count - block, range.end - unit));
-    const Range rows = {block_at(row_blocks, block).begin, block_at(row_blocks, block + joined - 1).end};
-    for (int64_t i = 0; i < joined; i++) prefetch_some(next_batch);
+  const SparseUnits units = sparse_units(args.m, args.n, n_tiles);
+  const Range range = split(units.count(), 1, tile, n_tiles);
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units.count());
+  for (Walk unit = walk(range, units.row_blocks.count); unit.left > 0; advance(unit)) {
+    const Range panels = block_at(units.groups, unit.outer_index);
+    const Range rows = block_at(units.row_blocks, unit.inner_index);
+    prefetch_some(next_batch);
     multiply_rows(args, panels, rows);
     finish_rows(args, panels, rows);
-    unit += joined;
   }
 }
 

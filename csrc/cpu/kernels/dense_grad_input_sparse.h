@@ -19,13 +19,6 @@ bool sparse_pays(const DenseGradInputArgs& args) {
   return pays(work, args.m * args.n, ceil_divide(args.k, kPanel));
 }
 
-// Groups of panels for all tiles alike, if they are not too narrow then.
-WEFT_INLINE Blocks input_groups(int64_t k, int n_tiles) {
-  const int64_t panels = ceil_divide(k, kPanel), groups = ceil_divide(panels, kSparsePanels);
-  const int64_t alike = round_up(groups, n_tiles);
-  return near_equal_blocks(panels, alike * kLeastSparsePanels <= panels ? alike : groups);
-}
-
 // w (panels, 64, 16) = rows of W in some panels of k, by its columns from `column` on; rows that W does not have are 0.
 void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t column, float* w) {
   const auto as_is = [](int64_t, int64_t, Vec x) __attribute__((always_inline)) { return x; };
@@ -47,9 +40,7 @@ void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t col
 
 void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
   alignas(64) float w[kSparsePanels * kRowBits * kPanel];  // (panels, 64, 16)
-  const Blocks groups = input_groups(args.k, n_tiles);
-  const int64_t for_threads = ceil_divide(n_tiles, groups.count), for_cache = ceil_divide(args.m, kMostSparseRows);
-  const Blocks row_blocks = near_equal_blocks(args.m, smaller(args.m, larger(for_threads, for_cache)));
+  const SparseUnits units = sparse_units(args.m, args.k, n_tiles);
   const int64_t words = ceil_divide(args.n, kRowBits);
   const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
   WordProduct product = {};
@@ -57,9 +48,9 @@ void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n
   product.x_stride = args.dy_rows_stride, product.y_stride = args.dx_stride, product.w_panel = kRowBits * kPanel;
   product.scale = dropout ? args.dropout.scale : 1.0f;
   product.w = w;
-  for (Walk unit = walk(split(groups.count * row_blocks.count, 1, tile, n_tiles), row_blocks.count); unit.left > 0;
-       advance(unit)) {
-    const Range panels = block_at(groups, unit.outer_index), rows = block_at(row_blocks, unit.inner_index);
+  for (Walk unit = walk(split(units.count(), 1, tile, n_tiles), units.row_blocks.count); unit.left > 0; advance(unit)) {
+    const Range panels = block_at(units.groups, unit.outer_index);
+    const Range rows = block_at(units.row_blocks, unit.inner_index);
     const int64_t at = rows.begin * args.dx_stride + panels.begin * kPanel;
     product.y = args.dx + at;
     product.saved = relu ? args.saved + at : nullptr;
