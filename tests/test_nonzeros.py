@@ -85,7 +85,8 @@ def test_products_equal_those_of_fewer_units(m, k, n, density):
 
 OPTIMIZERS = {
     "sgd": {}, "momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True},
-    "clipped": {"clipvalue": 1e-3}, "scaled": {"global_clipnorm": 0.1}, "decayed": {"weight_decay": 0.1},
+    "clipped": {"clipvalue": 1e-3}, "scaled": {"global_clipnorm": 0.1},
+    "decayed": {"weight_decay": 0.1},
     "adam": {}, "adamw": {}, "rmsprop": {}, "adagrad": {},
 }  # fmt: skip
 

@@ -60,7 +60,9 @@ __attribute__((noinline)) bool pool_tile(const PoolTile& tile) {
   for (const int32_t* offset = args.offsets; offset < end; offset++, b += kPanel) {
     const float *above = tile.a + *offset, *below = above + tile.row;
     multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) {
-      return (i % 4 < 2 ? above : below)[(i / 4 * 2 + i % 2) * pixel];
+      // Not (i % 4 < 2 ? above : below)[...]: gcc's UBSan computes such an index in one of the two branches only.
+      const float* row = i % 4 < 2 ? above : below;
+      return row[(i / 4 * 2 + i % 2) * pixel];
     });
   }
   Vec sum = {};
