@@ -113,7 +113,8 @@ void run_units(SparseGradient& all, int tile, int n_tiles) {
   alignas(64) float packed[kPackedRows * kSparsePanels * kPanel];
   int64_t group = -1;
   const DenseGradKernelArgs& args = all.args;
-  const Blocks groups = panel_groups(args.n), blocks = near_equal_blocks(args.k, ceil_divide(args.k, kUnitColumns));
+  const Blocks groups = panel_groups(args.n, n_tiles),
+               blocks = near_equal_blocks(args.k, ceil_divide(args.k, kUnitColumns));
   const int64_t units = groups.count * blocks.count;
   const Range range = split(units, 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);

@@ -20,42 +20,41 @@ constexpr int kSparsePanels = 6, kMostPercent = 45;
 #else
 constexpr int kSparsePanels = 3, kMostPercent = 60;
 #endif
-// Fewer panels than this would wait for the latency of the FMAs.
+// Narrower products gain nothing.
 constexpr int64_t kLeastSparsePanels = 4;
 
 WEFT_INLINE bool pays(int64_t nonzeros, int64_t elements, int64_t panels) {
   return panels >= kLeastSparsePanels && nonzeros * 100 <= elements * kMostPercent;
 }
 
-WEFT_INLINE Blocks panel_groups(int64_t n) {
-  const int64_t panels = ceil_divide(n, kPanel);
-  return near_equal_blocks(panels, ceil_divide(panels, kSparsePanels));
-}
-
 // Rows of the batch that a group of panels takes before the next one: as many as make use of its weights in L1, but few
 // enough for their sums to stay in L2, and not too few.
 constexpr int64_t kMostSparseRows = 128, kLeastSparseRows = 8;
 
-// How a product of m rows with n columns is cut into units, row blocks of one group being neighbours. The tiles of a
-// thread follow each other, up to three of them (suitable_tiles); a group is cut along the batch only where threads
-// would have unlike shares, because each unit fetches the group's weights anew.
+// Groups of panels, at most kSparsePanels each: as few as there can be, but like shares for all tiles or, if groups
+// would become too narrow, for all threads. The tiles of a thread follow each other, up to three of them
+// (suitable_tiles), so that a group's weights are read and updated by one thread: handed from core to core they can
+// take longer than the product.
+WEFT_INLINE Blocks panel_groups(int64_t n, int n_tiles) {
+  const int64_t panels = ceil_divide(n, kPanel), threads = ceil_divide(n_tiles, 3);
+  const int64_t groups = ceil_divide(panels, kSparsePanels);
+  const int64_t for_tiles = round_up(groups, n_tiles), for_threads = round_up(groups, threads);
+  if (for_tiles * 4 <= panels) return near_equal_blocks(panels, for_tiles);
+  if (for_threads * 2 <= panels) return near_equal_blocks(panels, for_threads);
+  return near_equal_blocks(panels, groups);
+}
+
+// How a product of m rows with n columns is cut into units, row blocks of one group being neighbours. A group is cut
+// along the batch only where threads would have unlike shares, because each unit fetches the group's weights anew.
 struct SparseUnits {
   Blocks groups, row_blocks;
   int64_t count() const { return groups.count * row_blocks.count; }
 };
 WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int n_tiles) {
-  const int64_t panels = ceil_divide(n, kPanel), threads = ceil_divide(n_tiles, 3);
-  int64_t groups = ceil_divide(panels, kSparsePanels);
-  const int64_t shares[] = {n_tiles, threads};
-  for (const int64_t share : shares) {
-    const int64_t alike = round_up(groups, share);
-    if (alike * kLeastSparsePanels > panels) continue;
-    groups = alike;
-    break;
-  }
-  const int64_t for_threads = groups % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
-  return {near_equal_blocks(panels, groups),
-          near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
+  const Blocks groups = panel_groups(n, n_tiles);
+  const int64_t threads = ceil_divide(n_tiles, 3);
+  const int64_t for_threads = groups.count % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
+  return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
 
 // acc (kPanels, 16) += x(step)*b(step) for the steps that `bits` names, in their order. b(step, column) =
