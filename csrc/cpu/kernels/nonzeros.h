@@ -36,7 +36,7 @@ constexpr int64_t kMostSparseRows = 128, kLeastSparseRows = 8;
 // (suitable_tiles), so that a group's weights are read and updated by one thread: handed from core to core they can
 // take longer than the product.
 WEFT_INLINE Blocks panel_groups(int64_t n, int n_tiles) {
-  const int64_t panels = ceil_divide(n, kPanel), threads = ceil_divide(n_tiles, 3);
+  const int64_t panels = ceil_divide(n, kPanel), threads = n_tiles <= 3 ? n_tiles : ceil_divide(n_tiles, 3);
   const int64_t groups = ceil_divide(panels, kSparsePanels);
   const int64_t for_tiles = round_up(groups, n_tiles), for_threads = round_up(groups, threads);
   if (for_tiles * 4 <= panels) return near_equal_blocks(panels, for_tiles);
@@ -52,7 +52,7 @@ struct SparseUnits {
 };
 WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int n_tiles) {
   const Blocks groups = panel_groups(n, n_tiles);
-  const int64_t threads = ceil_divide(n_tiles, 3);
+  const int64_t threads = n_tiles <= 3 ? n_tiles : ceil_divide(n_tiles, 3);
   const int64_t for_threads = groups.count % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
   return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
