@@ -13,6 +13,8 @@ from native import OpPlan
 import weft
 from weft import layers
 
+pytestmark = pytest.mark.cpu  # GPUs multiply with every zero
+
 
 def matrix(m, k, density, seed=0):
     """Normal numbers, of which a share of `density` is not 0; one row and one column are all 0."""
@@ -30,7 +32,6 @@ def kernels(stack, shape, batch_size, capsys, **options):
     return [line.split()[2] for line in capsys.readouterr().out.splitlines()[2:]]
 
 
-@pytest.mark.cpu
 @pytest.mark.parametrize(
     ("stack", "shape", "finders"),
     [
@@ -56,7 +57,6 @@ SIZES = [(1, 64, 49), (2, 65, 64), (31, 100, 50), (32, 784, 113), (33, 80, 112),
          (64, 127, 97), (65, 128, 260), (130, 191, 81), (257, 70, 49)]  # fmt: skip
 
 
-@pytest.mark.cpu
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
 @pytest.mark.parametrize("density", [0.0, 0.2, 0.35])
 def test_products_equal_those_of_fewer_units(m, k, n, density):
@@ -138,19 +138,16 @@ def digest(name="nesterov", threads=0):
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
 
-@pytest.mark.cpu
 @pytest.mark.parametrize("name", ["nesterov", "adam", "clipped"])
 def test_threads_do_not_change_a_bit(name):
     assert digest(name, 1) == digest(name, 2) == digest(name, 3)
 
 
-@pytest.mark.cpu
 def test_instruction_sets_agree():
     assert len(values_by_isa("test_nonzeros.digest()")) == 1
     assert len(values_by_isa("test_nonzeros.digest('adam')")) == 1
 
 
-@pytest.mark.cpu
 def test_a_row_gives_the_same_bits_in_any_batch():
     model = weft.Sequential([weft.Input((100,)), layers.Dense(90, "tanh"), layers.Dense(60)])
     x = matrix(70, 100, 0.3)
@@ -162,7 +159,6 @@ def test_a_row_gives_the_same_bits_in_any_batch():
         np.testing.assert_array_equal(model.predict(x, batch_size=size, verbose=0), whole)
 
 
-@pytest.mark.cpu
 def test_nan_in_a_weight_reaches_what_multiplies_with_it():
     x = matrix(40, 100, 0.1)
     model = weft.Sequential([weft.Input((100,)), layers.Dense(64)])
