@@ -55,24 +55,6 @@ void settle_layouts(Graph& graph) {
 
 namespace {
 
-int append(Graph& graph, const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, const Node& like) {
-  Node node;
-  node.op = &op;
-  node.inputs = std::move(inputs), node.attrs = std::move(attrs);
-  node.layer = like.layer, node.order = like.order;
-  graph.nodes.push_back(std::move(node));
-  return static_cast<int>(graph.nodes.size()) - 1;
-}
-
-ValueId add_output(Graph& graph, int node, Shape shape, DType dtype, Layout layout = Layout::kRows) {
-  Value v;
-  v.shape = std::move(shape), v.dtype = dtype, v.layout = layout, v.producer = node;
-  graph.values.push_back(std::move(v));
-  const ValueId id = static_cast<ValueId>(graph.values.size()) - 1;
-  graph.nodes[node].outputs.push_back(id);
-  return id;
-}
-
 ValueId insert(Graph& graph, const OpDef& op, ValueId input, Shape shape, const Node& like,
                Layout layout = Layout::kRows) {
   const Node copy = like;  // append moves the nodes

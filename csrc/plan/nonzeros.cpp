@@ -1,5 +1,5 @@
-// Zeros are common in images, and in what relu and dropout leave. Where a dense layer multiplies with such rows, a step
-// of its own finds them, for the product and for the gradient of the kernel.
+// Zeros are common in images, in what relu and dropout leave, and in what comes back through them. Where a dense layer
+// multiplies with such rows, a step of its own finds them, for the product and for both gradients.
 #include "ops/nonzeros.h"
 
 #include <map>
@@ -28,15 +28,6 @@ bool may_have_zeros(const Graph& graph, ValueId v) {
   }
 }
 
-ValueId add_bits(Graph& graph, int node, int64_t words) {
-  Value bits;
-  bits.shape = {words}, bits.dtype = DType::kInt32, bits.producer = node;
-  graph.values.push_back(std::move(bits));
-  const ValueId id = static_cast<ValueId>(graph.values.size()) - 1;
-  graph.nodes[node].outputs.push_back(id);
-  return id;
-}
-
 // Behind the three inputs that a product may have.
 void add_inputs(Node& node, std::initializer_list<ValueId> more) {
   node.inputs.resize(3, kNoValue);
@@ -53,13 +44,9 @@ class Finders {
     const Shape shape = graph_.shape(x);
     if (shape[1] < kLeastFeatures || n < kLeastUnits || !may_have_zeros(graph_, x)) return kNoValue;
     if (node_of_.count(x) == 0) {
-      Node finder;
-      finder.op = &kFindNonzeros;
-      finder.inputs = {x};
-      finder.layer = graph_.nodes[reader].layer, finder.order = graph_.nodes[reader].order;
-      graph_.nodes.push_back(std::move(finder));
-      node_of_[x] = static_cast<int>(graph_.nodes.size()) - 1;
-      add_bits(graph_, node_of_[x], 2 * (shape[0] + 1) * words_of(shape));
+      const Node like = graph_.nodes[reader];  // append moves the nodes
+      node_of_[x] = append(graph_, kFindNonzeros, {x}, {}, like);
+      add_output(graph_, node_of_[x], {2 * (shape[0] + 1) * words_of(shape)}, DType::kInt32);
     }
     return graph_.nodes[node_of_[x]].outputs[0];
   }
@@ -69,9 +56,9 @@ class Finders {
     const auto found = node_of_.find(x);
     if (found == node_of_.end()) return kNoValue;
     const Shape shape = graph_.shape(x);
+    const int64_t rows = (shape[0] + kColumnBits - 1) / kColumnBits;
     if (graph_.nodes[found->second].outputs.size() == 1)
-      add_bits(graph_, found->second,
-               (shape[0] + kColumnBits - 1) / kColumnBits * round_up(shape[1], kPanel) + words_of(shape));
+      add_output(graph_, found->second, {rows * round_up(shape[1], kPanel) + words_of(shape)}, DType::kInt32);
     return graph_.nodes[found->second].outputs[1];
   }
 

@@ -41,7 +41,8 @@ void prefetch_next_batch(Graph& graph, const Bindings& bindings, BatchRows& batc
 // Makes every node one call of a kernel: stores, layouts, reshapes, transposes.
 void legalize(Graph& graph, const std::vector<ValueId>& outputs, const Bindings& bindings, const KernelTable& kernels);
 
-// Lets products with a batch's rows skip its zeros, on devices that can. Runs last.
+// Finds the zeros of what dense layers and their gradients multiply with, on devices that leave them out. Needs the
+// nodes as legalize leaves them.
 void find_nonzeros(Graph& graph, const KernelTable& kernels);
 
 // Phase of every node (-1 for removed nodes and aliases): as early as data and variables allow.
@@ -68,6 +69,10 @@ class Uses {
   std::vector<std::vector<int>> users_;
   std::vector<bool> is_output_;
 };
+// A new node, with the layer and the place on the tape of `like`; returns its index.
+int append(Graph& graph, const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, const Node& like);
+// A further output of a node.
+ValueId add_output(Graph& graph, int node, Shape shape, DType dtype, Layout layout = Layout::kRows);
 // Floats that a value occupies.
 int64_t storage_of(const Value& value);
 // The value whose memory v shares.

@@ -17,6 +17,24 @@ Uses::Uses(const Graph& graph, const std::vector<ValueId>& outputs)
   for (ValueId v : outputs) is_output_[v] = true;
 }
 
+int append(Graph& graph, const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, const Node& like) {
+  Node node;
+  node.op = &op;
+  node.inputs = std::move(inputs), node.attrs = std::move(attrs);
+  node.layer = like.layer, node.order = like.order;
+  graph.nodes.push_back(std::move(node));
+  return static_cast<int>(graph.nodes.size()) - 1;
+}
+
+ValueId add_output(Graph& graph, int node, Shape shape, DType dtype, Layout layout) {
+  Value v;
+  v.shape = std::move(shape), v.dtype = dtype, v.layout = layout, v.producer = node;
+  graph.values.push_back(std::move(v));
+  const ValueId id = static_cast<ValueId>(graph.values.size()) - 1;
+  graph.nodes[node].outputs.push_back(id);
+  return id;
+}
+
 int64_t storage_of(const Value& value) {
   if (value.source == Value::Source::kVariable) return value.variable->storage();
   if (value.layout == Layout::kPanels) return panel_size(value.shape);

@@ -29,8 +29,6 @@ int dense_forward_tiles(const DenseForwardArgs& args, int threads) {
   return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), units, threads);
 }
 
-bool is_inline(UnaryFn fn) { return fn == UnaryFn::kIdentity || fn == UnaryFn::kRelu; }
-
 // y = dropout(act(tile)) for the given rows and columns of y; the tile has already applied relu.
 void apply_epilogue(const DenseForwardArgs& args, float* tile, Range rows, int64_t column, int64_t columns) {
   if (!is_inline(args.act.fn)) unary_apply(args.act, tile, tile, (rows.end - rows.begin) * columns);

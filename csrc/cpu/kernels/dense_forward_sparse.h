@@ -10,9 +10,11 @@
 namespace weft::WEFT_ISA {
 namespace {
 
+// Functions that are applied to the sums before they are stored.
+bool is_inline(UnaryFn fn) { return fn == UnaryFn::kIdentity || fn == UnaryFn::kRelu; }
+
 bool sparse_pays(const DenseForwardArgs& args) {
-  return args.row_bits &&
-         pays(count_nonzeros(args.row_bits, args.m, args.k), args.m * args.k, ceil_divide(args.n, kPanel));
+  return args.row_bits && pays(count_nonzeros(args.row_bits, args.m, args.k), args.m * args.k);
 }
 
 // Some rows of y in a group of panels, up to relu.
@@ -36,7 +38,7 @@ void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
 // What is left of the epilogue where the sums stand in y already.
 void finish_rows(const DenseForwardArgs& args, Range panels, Range rows) {
   const int64_t column = panels.begin * kPanel, columns = length(panels) * kPanel;
-  const bool act = args.act.fn != UnaryFn::kIdentity && args.act.fn != UnaryFn::kRelu;
+  const bool act = !is_inline(args.act.fn);
   for (int64_t row = rows.begin; row < rows.end && (act || args.dropout.threshold != 0); row++) {
     float* y = args.y + row * args.y_stride + column;  // (columns)
     if (act) unary_apply(args.act, y, y, columns);

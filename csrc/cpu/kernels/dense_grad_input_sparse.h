@@ -16,7 +16,7 @@ constexpr int64_t kTransposeCost = 5;
 bool sparse_pays(const DenseGradInputArgs& args) {
   if (!args.row_bits) return false;
   const int64_t work = count_nonzeros(args.row_bits, args.m, args.n) + kTransposeCost * args.n;
-  return pays(work, args.m * args.n, ceil_divide(args.k, kPanel));
+  return pays(work, args.m * args.n);
 }
 
 // w (panels, 64, 16) = rows of W in some panels of k, by its columns from `column` on; rows that W does not have are 0.

@@ -17,8 +17,7 @@ constexpr int64_t kUnitColumns = 64, kPassRows = 64, kPackedRows = 128;
 constexpr int64_t kSumsPanel = (kUnitColumns + 1) * kPanel;
 
 bool sparse_pays(const DenseGradKernelArgs& args) {
-  return args.column_bits &&
-         pays(count_nonzeros(args.column_bits, args.m, args.k), args.m * args.k, ceil_divide(args.n, kPanel));
+  return args.column_bits && pays(count_nonzeros(args.column_bits, args.m, args.k), args.m * args.k);
 }
 
 // What a thread's units have in common.
