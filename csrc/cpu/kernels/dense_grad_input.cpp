@@ -94,10 +94,11 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
   const int most = block.width == kNarrow ? kNarrowRows : kTileRows;
   const Blocks row_blocks = near_equal_blocks(k.end - k.begin, ceil_divide(k.end - k.begin, most));
   for (int64_t n = 0; n < args.n; n += kStepsPerPass) {
-    for (int64_t b = 0; b < row_blocks.count; b++) {
+    TileArgs t = {};
+    for (int64_t b = 0, tiles = 1; b < row_blocks.count; b += tiles) {
       const Range rows = block_at(row_blocks, b);
       const int count = static_cast<int>(rows.end - rows.begin);
-      TileArgs t = {};
+      tiles = blocks_alike(row_blocks, b, row_blocks.count);
       t.steps = smaller(kStepsPerPass, args.n - n);
       t.a = args.w + n * args.k + (k.begin + rows.begin) * kPanel;
       t.a_stride = args.k * kPanel;
@@ -107,9 +108,9 @@ void compute_strip(const DenseGradInputArgs& args, float* strip, Range k, BatchB
       t.start = n == 0 ? nullptr : t.out;
       t.start_stride = kTileColumns;
       if (block.width == kNarrow)
-        run_tile<kSource, NarrowVec, kNarrowRows, kNarrowVecs>(count, t);
+        run_tile<kSource, NarrowVec, kNarrowRows, kNarrowVecs>(count, t, tiles);
       else
-        run_panels<kSource>(block.width / kPanel, count, t);
+        run_panels<kSource>(block.width / kPanel, count, t, tiles);
     }
   }
 }

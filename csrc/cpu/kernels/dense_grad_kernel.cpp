@@ -26,8 +26,9 @@ constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 
 // The columns of x that a few tiles need are copied together once for all panels, because a column touches
-// as many pages as the batch has rows (84 % of peak on AVX2 without). Half of an L1 cache.
-constexpr int64_t kPackedFloats = 4096;
+// as many pages as the batch has rows (84 % of peak on AVX2 without). AVX2 needs them and a pass of dy in L1, AVX-512
+// with half the loads for each multiply-add gains more from longer runs.
+constexpr int64_t kPackedFloats = kWidth == 16 ? 7168 : 4096;
 constexpr int64_t kLongestColumns = kLongestInterleaved * kTileRows;
 constexpr int64_t kPackedBuffer = kPackedFloats > kLongestColumns ? kPackedFloats : kLongestColumns;
 
@@ -65,57 +66,71 @@ Columns pack_columns(const DenseGradKernelArgs& args, Range columns, float* pack
   for (int64_t row = 0; row < args.m; row++, x += args.x_stride, out += width) {
     int64_t c = 0;
     for (; c + kWidth <= width; c += kWidth) store(out + c, load(x + c));
-    for (; c < width; c++) out[c] = x[c];
+    if (c < width && width >= kWidth)
+      store(out + width - kWidth, load(x + width - kWidth));
+    else
+      for (; c < width; c++) out[c] = x[c];
   }
   return {packed, width, columns.begin};
 }
 
-// One register tile of the result, and what of x it needs.
-struct Unit {
+// Register tiles of the result that share their panels and follow each other along K.
+struct Run {
   int64_t panel, panels;  // the first one, and how many
-  Range rows;             // of K
-  int64_t at;             // where it begins in the weights' panels
+  Blocks blocks;          // of K, one for each tile of these panels
+  Range tiles;            // among the blocks
 };
 
-// What the units of a run have in common, for `steps` rows of the batch from row m on.
-WEFT_INLINE TileArgs run_args(const DenseGradKernelArgs& args, const Unit& first, const Columns& x, int64_t m,
+// One or more of them as one piece.
+struct Piece {
+  int64_t panel, panels;
+  Range rows;  // of K
+  int64_t at;  // where it begins in the weights' panels
+};
+WEFT_INLINE Piece piece_of(const DenseGradKernelArgs& args, const Run& run, Range tiles) {
+  const Range rows = {block_at(run.blocks, tiles.begin).begin, block_at(run.blocks, tiles.end - 1).end};
+  return {run.panel, run.panels, rows, (run.panel * args.k + rows.begin) * kPanel};
+}
+WEFT_INLINE int64_t height(const Piece& piece) { return piece.rows.end - piece.rows.begin; }
+
+// What the tiles of a run have in common, for `steps` rows of the batch from row m on.
+WEFT_INLINE TileArgs run_args(const DenseGradKernelArgs& args, const Run& run, const Columns& x, int64_t m,
                               int64_t steps) {
   TileArgs t = {};
   t.steps = steps;
   t.a_stride = x.stride;
-  t.b = args.dy + m * args.dy_stride + first.panel * kPanel;
+  t.b = args.dy + m * args.dy_stride + run.panel * kPanel;
   t.b_step = args.dy_stride;
   t.start_stride = kPanel;
   return t;
 }
 
-// dy may hold anything beyond its last column; the gradient there is 0. tile: panels of panel_stride floats.
-WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Unit& unit, float* tile, int64_t panel_stride) {
-  const int64_t columns = args.n - (unit.panel + unit.panels - 1) * kPanel;  // of the unit's last panel
+// dy may hold anything beyond its last column; the gradient there is 0. sums: panels of panel_stride floats.
+WEFT_INLINE void clear_padding(const DenseGradKernelArgs& args, const Piece& piece, float* sums, int64_t panel_stride) {
+  const int64_t columns = args.n - (piece.panel + piece.panels - 1) * kPanel;  // of the last panel
   if (columns >= kPanel) return;
-  float* last = tile + (unit.panels - 1) * panel_stride;
-  for (int64_t i = 0; i < unit.rows.end - unit.rows.begin; i++)
+  float* last = sums + (piece.panels - 1) * panel_stride;
+  for (int64_t i = 0; i < height(piece); i++)
     for (int64_t c = columns; c < kPanel; c++) last[i * kPanel + c] = 0;
 }
 
-// Makes a raw tile of sums (panels, rows, 16) the gradient that the rule expects.
-WEFT_INLINE void finish_gradient(const DenseGradKernelArgs& args, const Unit& unit, bool prepare, float* tile) {
-  const int64_t floats = (unit.rows.end - unit.rows.begin) * kPanel;
-  clear_padding(args, unit, tile, floats);
-  for (int64_t p = 0; prepare && p < unit.panels; p++)
-    prepare_update(args.update, tile + p * floats, args.w + unit.at + p * args.k * kPanel, floats);
+// Makes raw sums the gradient that the rule expects.
+WEFT_INLINE void finish_gradient(const DenseGradKernelArgs& args, const Piece& piece, bool prepare, float* sums,
+                                 int64_t panel_stride) {
+  clear_padding(args, piece, sums, panel_stride);
+  for (int64_t p = 0; prepare && p < piece.panels; p++)
+    prepare_update(args.update, sums + p * panel_stride, args.w + piece.at + p * args.k * kPanel,
+                   height(piece) * kPanel);
 }
 
-// The update of one unit, with its gradient in a finished tile.
-void update_unit(const DenseGradKernelArgs& args, const Unit& unit, const float* tile) {
-  const int64_t floats = (unit.rows.end - unit.rows.begin) * kPanel;
-  for (int64_t p = 0; p < unit.panels; p++)
-    apply_update(args.update, args.w, unit.at + p * args.k * kPanel, tile + p * floats, floats);
+// The update of a piece, with its finished gradient.
+void update_piece(const DenseGradKernelArgs& args, const Piece& piece, const float* grad, int64_t panel_stride) {
+  for (int64_t p = 0; p < piece.panels; p++)
+    apply_update(args.update, args.w, piece.at + p * args.k * kPanel, grad + p * panel_stride, height(piece) * kPanel);
 }
 
-// Calls visit(units, count, x) for runs of up to kGroupTiles units that share their panels and are neighbours
-// in K, all units of `range` once. Groups of row blocks are the outer loop, so that packed columns serve
-// all panels.
+// Calls visit(run, x) for runs of up to kGroupTiles tiles, all tiles of `range` once. Groups of row blocks are the
+// outer loop, so that packed columns serve all panels.
 template <class Visit>
 WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visit visit) {
   if (range.begin >= range.end) return;
@@ -128,7 +143,6 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
   const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kLongestInterleaved;
   const int64_t fitting = larger(1, kPackedFloats / (larger(1, args.m) * kTileRows));
   const int64_t group = pack ? smaller(kGroupTiles, fitting) : kGroupTiles;
-  Unit units[kGroupTiles];
   const Blocks groups = near_equal_blocks(blocks.count, ceil_divide(blocks.count, group));
   for (int64_t g = 0; g < groups.count; g++) {
     const auto [begin, end] = block_at(groups, g);
@@ -138,12 +152,7 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
       const int64_t block = larger(begin, pair == first ? first_block : 0);
       const int64_t stop = smaller(end, pair == last ? end_block : blocks.count);
       const int64_t panel = pair * kTilePanels;
-      for (int64_t b = block; b < stop; b++) {
-        const Range rows = block_at(blocks, b);
-        const int64_t at = (panel * args.k + rows.begin) * kPanel;
-        units[b - block] = {panel, smaller(kTilePanels, panels - panel), rows, at};
-      }
-      if (block < stop) visit(units, stop - block, x);
+      if (block < stop) visit(Run{panel, smaller(kTilePanels, panels - panel), blocks, {block, stop}}, x);
     }
   }
 }
@@ -152,13 +161,13 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
 // fetched early, Adam on 2500x2000 gains a sixth. Nearer ones lose 4 % by it.
 constexpr int64_t kFarFloats = 1 << 20;
 
-// Fetches what the update of a unit will read, while its sums are computed.
-WEFT_INLINE void prefetch_unit(const DenseGradKernelArgs& args, const Unit& unit) {
+// Fetches what the update of a piece will read, while its sums are computed.
+WEFT_INLINE void prefetch_piece(const DenseGradKernelArgs& args, const Piece& piece) {
   const float* arrays[4] = {args.w, args.update.slot0, args.update.slot1, args.update.slot2};
   for (int a = 0; a < 4 && arrays[a]; a++)
-    for (int64_t p = 0; p < unit.panels; p++)
-      for (int64_t row = 0; row < unit.rows.end - unit.rows.begin; row++)
-        __builtin_prefetch(arrays[a] + unit.at + (p * args.k + row) * kPanel, 1);
+    for (int64_t p = 0; p < piece.panels; p++)
+      for (int64_t row = 0; row < height(piece); row++)
+        __builtin_prefetch(arrays[a] + piece.at + (p * args.k + row) * kPanel, 1);
 }
 
 // Fetches columns [begin, end) of some rows.
@@ -167,49 +176,48 @@ WEFT_INLINE void prefetch_rows(const float* x, int64_t stride, Range rows, int64
     for (int64_t c = begin / kPanel * kPanel; c < end; c += kPanel) __builtin_prefetch(x + row * stride + c, 0, 2);
 }
 
-// Fetches part i of `count` of the rows of x and dy that the next pass of some units reads, from row m on. Pays from
-// so many units on: 2048 rows of 256x1024 gain 4 %, while two units (3584 rows of 28x512) would lose 7.
-constexpr int64_t kPrefetchingUnits = 4;
-WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Unit* units, int64_t i, int64_t count,
+// While tile i of `count` is computed: its part of the rows of x and dy that the next pass reads, from row m on. Pays
+// from so many tiles on: 2048 rows of 256x1024 gain 4 %, while two tiles (3584 rows of 28x512) would lose 7.
+constexpr int64_t kPrefetchingTiles = 4;
+WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Piece& run, int64_t i, int64_t count,
                                const Columns& x, int64_t m) {
   const int64_t rows = smaller(kStepsPerPass, args.m - m);
-  if (rows <= 0 || count < kPrefetchingUnits) return;
+  if (rows <= 0 || count < kPrefetchingTiles) return;
   const Range part = {m + rows * i / count, m + rows * (i + 1) / count};
-  if (x.x == args.x) prefetch_rows(x.x, x.stride, part, units[0].rows.begin, units[count - 1].rows.end);
-  prefetch_rows(args.dy, args.dy_stride, part, units[0].panel * kPanel, (units[0].panel + units[0].panels) * kPanel);
+  if (x.x == args.x) prefetch_rows(x.x, x.stride, part, run.rows.begin, run.rows.end);
+  prefetch_rows(args.dy, args.dy_stride, part, run.panel * kPanel, (run.panel + run.panels) * kPanel);
 }
 
 // Any rule, any length of the batch, also storing the gradient itself.
 void run_in_passes(const DenseGradKernelArgs& args, Range range) {
-  alignas(64) float sums[kGroupTiles][kTileFloats];
+  alignas(64) float sums[kGroupTiles * kTileFloats];  // (panels, rows of a run, 16)
   const bool store_only = args.update.rule == UpdateRule::kNone;
   const bool prepare = !store_only && needs_preparation(args.update);
-  const bool prefetch = !store_only && panel_size(args.k, args.n) > kFarFloats;
+  const bool far = !store_only && panel_size(args.k, args.n) > kFarFloats;
+  const bool one_by_one = far || args.m > kStepsPerPass;  // to prefetch between tiles
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
-  for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
+  for_each_run(args, range, [&](const Run& run, const Columns& x) {
+    const Piece whole = piece_of(args, run, run.tiles);
+    float* out = store_only ? args.grad + whole.at : sums;
+    const int64_t out_panel = store_only ? args.k * kPanel : height(whole) * kPanel;
+    const int64_t count = run.tiles.end - run.tiles.begin;
     for (int64_t m = 0; m < args.m; m += kStepsPerPass) {
-      TileArgs t = run_args(args, units[0], x, m, smaller(kStepsPerPass, args.m - m));
-      for (int64_t i = 0; i < count; i++) {
-        const Unit& unit = units[i];
-        const int64_t rows = unit.rows.end - unit.rows.begin;
-        t.a = x.x + m * x.stride + (unit.rows.begin - x.begin);
-        t.out = store_only ? args.grad + unit.at : sums[i];
-        t.out_panel = store_only ? args.k * kPanel : rows * kPanel;
+      TileArgs t = run_args(args, run, x, m, smaller(kStepsPerPass, args.m - m));
+      t.out_panel = out_panel;
+      for (int64_t i = run.tiles.begin, tiles = 1; i < run.tiles.end; i += tiles) {
+        const Piece tile = piece_of(args, run, {i, i + 1});
+        tiles = one_by_one ? 1 : blocks_alike(run.blocks, i, run.tiles.end);
+        t.a = x.x + m * x.stride + (tile.rows.begin - x.begin);
+        t.out = out + (tile.rows.begin - whole.rows.begin) * kPanel;
         t.start = m == 0 ? nullptr : t.out;
-        prefetch_pass(args, units, i, count, x, m + kStepsPerPass);
-        if (prefetch && m + kStepsPerPass >= args.m) prefetch_unit(args, unit);
-        run_panels<ASource::kColumns>(static_cast<int>(unit.panels), static_cast<int>(rows), t);
+        if (one_by_one) prefetch_pass(args, whole, i - run.tiles.begin, count, x, m + kStepsPerPass);
+        if (far && m + kStepsPerPass >= args.m) prefetch_piece(args, tile);
+        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(height(tile)), t, tiles);
       }
     }
-    for (int64_t i = 0; i < count; i++) {
-      prefetch_some(next_batch);
-      if (store_only) {
-        clear_padding(args, units[i], args.grad + units[i].at, args.k * kPanel);
-      } else {
-        finish_gradient(args, units[i], prepare, sums[i]);
-        update_unit(args, units[i], sums[i]);
-      }
-    }
+    for (int64_t i = 0; i < count; i++) prefetch_some(next_batch);
+    finish_gradient(args, whole, prepare, out, out_panel);
+    if (!store_only) update_piece(args, whole, out, out_panel);
   });
 }
 
@@ -287,31 +295,30 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
   pending.grad_panel = pending.rows = 0;
   pending.variable = {nullptr, nullptr, nullptr, nullptr};
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
-  for_each_run(args, range, [&](const Unit* units, int64_t count, const Columns& x) {
-    TileArgs t = run_args(args, units[0], x, 0, args.m);
-    for (int64_t i = 0; i < count; i++, next ^= 1) {
-      const Unit& unit = units[i];
-      const int64_t rows = unit.rows.end - unit.rows.begin;
+  for_each_run(args, range, [&](const Run& run, const Columns& x) {
+    TileArgs t = run_args(args, run, x, 0, args.m);
+    for (int64_t i = run.tiles.begin; i < run.tiles.end; i++, next ^= 1) {
+      const Piece piece = piece_of(args, run, {i, i + 1});
+      const int64_t rows = height(piece);
       float* tile = tiles[next];
       prefetch_some(next_batch);
-      t.a = x.x + (unit.rows.begin - x.begin);
+      t.a = x.x + (piece.rows.begin - x.begin);
       t.out = tile;
       t.out_panel = rows * kPanel;
-      if (unit.panels == kTilePanels && rows >= kLeastRows) {
-        pending.ahead = unit.at - at;
-        at = unit.at;
+      if (run.panels == kTilePanels && rows >= kLeastRows) {
+        pending.ahead = piece.at - at;
+        at = piece.at;
         run_tile_with_update<rule>(static_cast<int>(rows), t, pending);
-        finish_gradient(args, unit, prepare, tile);
+        finish_gradient(args, piece, prepare, tile, t.out_panel);
         pending.grad = tile;
-        pending.grad_panel = rows * kPanel;
-        pending.variable = {args.w + unit.at, slot_at(args.update.slot0, unit.at), slot_at(args.update.slot1, unit.at),
-                            nullptr};
+        pending.grad_panel = t.out_panel;
+        pending.variable = {args.w + at, slot_at(args.update.slot0, at), slot_at(args.update.slot1, at), nullptr};
         pending.rows = rows;
       } else {
         finish_pending<rule>(pending);
-        run_panels<ASource::kColumns>(static_cast<int>(unit.panels), static_cast<int>(rows), t);
-        finish_gradient(args, unit, prepare, tile);
-        update_unit(args, unit, tile);
+        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(rows), t);
+        finish_gradient(args, piece, prepare, tile, t.out_panel);
+        update_piece(args, piece, tile, t.out_panel);
       }
     }
   });

@@ -37,6 +37,11 @@ WEFT_INLINE Range block_at(const Blocks& blocks, int64_t block) {
   return {begin, begin + blocks.length + (block < blocks.longer)};
 }
 
+// How many blocks from `block` on, before block `end`, are of its length.
+WEFT_INLINE int64_t blocks_alike(const Blocks& blocks, int64_t block, int64_t end) {
+  return smaller(end, block < blocks.longer ? blocks.longer : blocks.count) - block;
+}
+
 // A walk over the units [begin, end) of a grid with `inner` units in a row.
 struct Walk {
   int64_t left, inner, outer_index, inner_index;
