@@ -26,11 +26,13 @@ void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
   product.y = args.y + rows.begin * args.y_stride + column;
   product.bias = args.bias ? args.bias + column : nullptr;
   product.relu = args.act.fn == UnaryFn::kRelu;
+  if (panel_size(args.k, args.n) > kNearFloats) product.ahead = {nullptr, product.w_panel, length(panels), kRowBits};
   for (int64_t word = 0; word < words; word++) {
     product.bits = args.row_bits + rows.begin * words + word;
     product.x = args.x + rows.begin * args.x_stride + word * kRowBits;
     product.w = args.w + (panels.begin * args.k + word * kRowBits) * kPanel;
     product.first = word == 0, product.last = word == words - 1;
+    product.ahead.at = product.last ? args.w + panels.end * args.k * kPanel : product.w + kRowBits * kPanel;
     run_add_word(length(panels), product, length(rows));
   }
 }

@@ -38,11 +38,20 @@ void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t col
   }
 }
 
+// What is transposed after 64 columns of some panels: the next ones, or the first of the next panels.
+WEFT_INLINE Ahead next_weights(const DenseGradInputArgs& args, Range panels, int64_t column) {
+  const int64_t next = column + kRowBits;
+  const float* rows =
+      args.w + (next < args.n ? next * args.k + panels.begin * kPanel * kPanel : panels.end * kPanel * kPanel);
+  return {rows, args.k * kPanel, kRowBits / kPanel, length(panels) * kPanel};
+}
+
 void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
   alignas(64) float w[kSparsePanels * kRowBits * kPanel];  // (panels, 64, 16)
   const SparseUnits units = sparse_units(args.m, args.k, n_tiles);
   const int64_t words = ceil_divide(args.n, kRowBits);
   const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
+  const bool far = panel_size(args.k, args.n) > kNearFloats;
   WordProduct product = {};
   product.words = words;
   product.x_stride = args.dy_rows_stride, product.y_stride = args.dx_stride, product.w_panel = kRowBits * kPanel;
@@ -55,6 +64,7 @@ void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n
     product.y = args.dx + at;
     product.saved = relu ? args.saved + at : nullptr;
     for (int64_t word = 0; word < words; word++) {
+      if (far) product.ahead = next_weights(args, panels, word * kRowBits);
       transpose_weights(args, panels, word * kRowBits, w);
       product.bits = args.row_bits + rows.begin * words + word;
       product.x = args.dy_rows + rows.begin * args.dy_rows_stride + word * kRowBits;

@@ -70,6 +70,22 @@ WEFT_INLINE void multiply_nonzeros(Vec (&acc)[kPanels][kPanelVecs], uint64_t bit
   }
 }
 
+// Weights that a product reads after the one at hand: blocks of as many cache lines, `stride` floats apart. Rows leave
+// out some of the lines that they pass, which hardware prefetchers take for no pattern at all.
+struct Ahead {
+  const float* at;
+  int64_t stride, blocks, lines;  // 0 lines: nothing to fetch
+};
+
+// Weights of so many floats do not stay in L2 from step to step.
+constexpr int64_t kNearFloats = 1 << 17;
+
+// Fetches part i of `count` into L2.
+WEFT_INLINE void prefetch_part(const Ahead& ahead, int64_t i, int64_t count) {
+  for (int64_t line = i; line < ahead.lines; line += count)
+    for (int64_t b = 0; b < ahead.blocks; b++) __builtin_prefetch(ahead.at + line * kPanel + b * ahead.stride, 0, 2);
+}
+
 // A product of sparse rows with 64 rows of weights in panels: y += x w for one word of each row's bits.
 struct WordProduct {
   const uint64_t* bits;  // (rows), one word each, `words` apart
@@ -82,6 +98,7 @@ struct WordProduct {
   bool relu;
   const float* saved;  // (rows, kPanels, 16), stride y_stride, or null: y = saved <= 0 ? 0 : y*scale
   float scale;
+  Ahead ahead;
 };
 
 template <int kPanels>
@@ -89,6 +106,7 @@ __attribute__((noinline)) void add_word(const WordProduct& product, int64_t rows
   const Vec scale = broadcast(product.scale);
   const bool changes = product.last && (product.relu || product.saved);
   for (int64_t row = 0; row < rows; row++) {
+    prefetch_part(product.ahead, row, rows);
     const uint64_t bits = product.bits[row * product.words];
     if (bits == 0 && !product.first && !changes) continue;
     const float* x = product.x + row * product.x_stride;
