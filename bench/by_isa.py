@@ -81,6 +81,11 @@ def fraction(result: dict[str, Any], shape: str, column: str) -> float:
     return float(median(rates) / result["peak"])
 
 
+def best_fraction(result: dict[str, Any], shape: str, column: str) -> float:
+    """Best share of the best peak: neighbours on the core slow caches, which no peak loop shows."""
+    return float(max(result["gflops"][shape][column]) / result["peak_best"])
+
+
 def measure_all(
     options: argparse.Namespace, module: str, arguments: Sequence[str], **about: Any
 ) -> dict[str, Any]:

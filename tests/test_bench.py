@@ -278,10 +278,15 @@ def test_goals_are_met_failed_or_not_measured() -> None:
 
 
 def test_gemm_table_and_goals() -> None:
-    rates = {"forward": [96.0] * 3, "grad_input": [97.0] * 3, "grad_kernel": [80.0] * 3}
-    result = {"gflops": {"128x784x512": rates}, "clean": {}, "peak": 100.0}
+    rates = {"forward": [96.0] * 3, "grad_input": [97.0] * 3, "grad_kernel": [80.0, 80.0, 88.0]}
+    result = {"gflops": {"128x784x512": rates}, "clean": {}, "peak": 100.0, "peak_best": 100.0}
     found = {"threads": 1, "isa": {"avx2": result}}
-    assert "| 128x784x512 | 96.0 | 97.0 | 80.0 |" in gemm.to_markdown(found)
+    table = gemm.to_markdown(found)
+    assert "| 128x784x512 | 96.0 (96.0) | 97.0 (97.0) | 80.0 (88.0) |" in table
     text = gemm.gate_to_text(found)
     assert "NOT MET: avx2 128x784x512 at 95% of the FMA peak" in text
+    rates["grad_kernel"] = [94.0, 94.0, 96.0]
+    assert "- met in the best blocks: avx2 128x784x512 at 95%" in gemm.gate_to_text(found)
+    rates["grad_kernel"] = [95.0] * 3
+    assert "- met: avx2 128x784x512 at 95%" in gemm.gate_to_text(found)
     assert "not measured: avx2 32x784x512" in text
