@@ -50,6 +50,7 @@ struct TileArgs {
   int64_t start_stride;  // 0 repeats a bias
   int64_t out_stride;    // kRows
   int64_t out_panel;     // kColumns
+  int64_t a_ahead;       // kPanelRows: how far from what is read it fetches
   bool relu;             // kRows: apply relu to what is stored
 };
 
@@ -115,7 +116,7 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
     for (; steps > 0; steps -= kPanel, a += a_stride) {
       // Each panel stands K*64 bytes after the last, where no hardware prefetcher looks.
       WEFT_UNROLL
-      for (int i = 0; i < kRows; i++) __builtin_prefetch(a + 2 * a_stride + i * kPanel, 0, 2);
+      for (int i = 0; i < kRows; i++) __builtin_prefetch(a + args.a_ahead + i * kPanel, 0, 2);
       const float* end = a + (steps < kPanel ? steps : kPanel);
       for (const float* p = a; p < end; p++, b += b_step)
         multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return p[i * kPanel]; });
