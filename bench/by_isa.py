@@ -82,7 +82,7 @@ def fraction(result: dict[str, Any], shape: str, column: str) -> float:
 
 
 def best_fraction(result: dict[str, Any], shape: str, column: str) -> float:
-    """Best share of the best peak: neighbours on the core slow caches, which no peak loop shows."""
+    """The best rate over the best peak: neighbours slow caches, which no peak loop shows."""
     return float(max(result["gflops"][shape][column]) / result["peak_best"])
 
 

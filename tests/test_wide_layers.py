@@ -13,7 +13,7 @@ from weft import _core
 
 # (m, k, n): one and several stretches of 512 units, blocks of the batch in and beyond one group of
 # 128 rows with narrow ones at the end, strips of 112 inputs and parts of one.
-SIZES = [(5, 20, 513), (37, 300, 1024), (137, 130, 1100), (270, 113, 511), (290, 230, 1537)]
+SIZES = [(5, 20, 513), (37, 300, 1024), (150, 130, 1100), (270, 113, 511), (290, 230, 1537)]
 
 
 def gradient(m, k, n, threads=1):

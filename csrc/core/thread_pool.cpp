@@ -47,17 +47,18 @@ class Poll {
 
 }  // namespace
 
-void run_serially(const Program& program) {
+bool run_serially(const Program& program, int64_t steps) {
   FlushDenormals flush;
   Poll poll(&program);
-  for (int64_t step = 0; step < program.steps; ++step) {
+  for (int64_t step = 0; step < steps; ++step) {
     for (const Phase& phase : program.phases) {
       phase.run_all();
-      if (program.state->abort_step) return;
+      if (program.state->abort_step) return false;
     }
     advance(*program.state, program.batch, program.updates);
-    if (poll.cancelled()) return;
+    if (poll.cancelled()) return step + 1 == steps;
   }
+  return true;
 }
 
 ThreadPool::ThreadPool(int threads) : threads_(threads), shares_(threads) {
@@ -71,18 +72,19 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(const Program& program) {
+bool ThreadPool::run(const Program& program, int64_t steps) {
   std::lock_guard lock(run_mutex_);
   FlushDenormals flush;
-  if (program.steps <= 0) return;
+  if (steps <= 0) return true;
   program_ = &program;
-  steps_left_ = program.steps;
+  steps_left_ = steps;
   cancelled_.store(false, std::memory_order_relaxed);
   busy_.store(true, std::memory_order_relaxed);
   open_phase(0);
   wake_.fetch_add(1);
   if (sleepers_.load() > 0) wake_.notify_all();
   participate(0, &program);
+  return steps_left_ == 0;
 }
 
 void ThreadPool::worker(int me) {

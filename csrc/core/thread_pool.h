@@ -19,8 +19,9 @@ class ThreadPool {
   ~ThreadPool();
   int threads() const { return threads_; }
 
-  // Runs the program on all threads, the caller being one of them. Calls are serialised.
-  void run(const Program& program);
+  // Runs so many steps of the program on all threads, the caller being one of them: whether to the end, neither
+  // aborted nor cancelled before it. Calls are serialised.
+  bool run(const Program& program, int64_t steps);
 
  private:
   // One thread's share of the tiles of the current phase: {phase number, next tile, end} in one word, so
@@ -52,7 +53,7 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-// Runs the program on the calling thread alone.
-void run_serially(const Program& program);
+// The same on the calling thread alone.
+bool run_serially(const Program& program, int64_t steps);
 
 }  // namespace weft

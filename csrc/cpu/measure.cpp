@@ -39,9 +39,8 @@ double time_program(Program& program, int threads, double seconds) {
   program.state = &state;
   ThreadPool pool(threads);
   const auto time = [&](int64_t steps) {
-    program.steps = steps;
     const auto begin = Clock::now();
-    threads == 1 ? run_serially(program) : pool.run(program);
+    threads == 1 ? run_serially(program, steps) : pool.run(program, steps);
     return std::chrono::duration<double>(Clock::now() - begin).count() / static_cast<double>(steps);
   };
   time(2);  // warms the caches

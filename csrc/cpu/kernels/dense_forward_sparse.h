@@ -32,7 +32,8 @@ void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
     product.x = args.x + rows.begin * args.x_stride + word * kRowBits;
     product.w = args.w + (panels.begin * args.k + word * kRowBits) * kPanel;
     product.first = word == 0, product.last = word == words - 1;
-    product.ahead.at = product.last ? args.w + panels.end * args.k * kPanel : product.w + kRowBits * kPanel;
+    const int64_t next_panel = rows.end < args.m ? panels.begin : panels.end;  // of the next unit
+    product.ahead.at = product.last ? args.w + next_panel * args.k * kPanel : product.w + kRowBits * kPanel;
     run_add_word(length(panels), product, length(rows));
   }
 }

@@ -38,12 +38,12 @@ void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t col
   }
 }
 
-// What is transposed after 64 columns of some panels: the next ones, or the first of the next panels.
-WEFT_INLINE Ahead next_weights(const DenseGradInputArgs& args, Range panels, int64_t column) {
-  const int64_t next = column + kRowBits;
-  const float* rows =
-      args.w + (next < args.n ? next * args.k + panels.begin * kPanel * kPanel : panels.end * kPanel * kPanel);
-  return {rows, args.k * kPanel, kRowBits / kPanel, length(panels) * kPanel};
+// What is transposed after 64 columns of some panels: their next ones, or the first of the next unit's panels.
+WEFT_INLINE Ahead next_weights(const DenseGradInputArgs& args, Range panels, Range rows, int64_t column) {
+  const int64_t next = column + kRowBits < args.n ? column + kRowBits : 0;
+  const int64_t panel = next > 0 || rows.end < args.m ? panels.begin : panels.end;
+  const float* w = args.w + next * args.k + panel * kPanel * kPanel;
+  return {w, args.k * kPanel, kRowBits / kPanel, length(panels) * kPanel};
 }
 
 void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
@@ -64,7 +64,7 @@ void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n
     product.y = args.dx + at;
     product.saved = relu ? args.saved + at : nullptr;
     for (int64_t word = 0; word < words; word++) {
-      if (far) product.ahead = next_weights(args, panels, word * kRowBits);
+      if (far) product.ahead = next_weights(args, panels, rows, word * kRowBits);
       transpose_weights(args, panels, word * kRowBits, w);
       product.bits = args.row_bits + rows.begin * words + word;
       product.x = args.dy_rows + rows.begin * args.dy_rows_stride + word * kRowBits;

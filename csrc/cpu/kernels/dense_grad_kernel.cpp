@@ -26,8 +26,8 @@ constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 
 // The columns of x that a few tiles need are copied together once for all panels, because a column touches
-// as many pages as the batch has rows (84 % of peak on AVX2 without). AVX2 needs them and a pass of dy in L1, AVX-512
-// with half the loads for each multiply-add gains more from longer runs.
+// as many pages as the batch has rows (84 % of peak on AVX2 without). AVX2 needs them (16 KiB) and a pass of dy (8) in
+// L1; AVX-512, with half the loads for each multiply-add, gains more from longer runs (28 and 16).
 constexpr int64_t kPackedFloats = kWidth == 16 ? 7168 : 4096;
 constexpr int64_t kLongestColumns = kLongestInterleaved * kTileRows;
 constexpr int64_t kPackedBuffer = kPackedFloats > kLongestColumns ? kPackedFloats : kLongestColumns;
@@ -157,10 +157,6 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
   }
 }
 
-// Weights and slots beyond this size come from memory or a shared cache, and their updates wait for it:
-// fetched early, Adam on 2500x2000 gains a sixth. Nearer ones lose 4 % by it.
-constexpr int64_t kFarFloats = 1 << 20;
-
 // Fetches what the update of a piece will read, while its sums are computed.
 WEFT_INLINE void prefetch_piece(const DenseGradKernelArgs& args, const Piece& piece) {
   const float* arrays[4] = {args.w, args.update.slot0, args.update.slot1, args.update.slot2};
@@ -179,13 +175,13 @@ WEFT_INLINE void prefetch_rows(const float* x, int64_t stride, Range rows, int64
 // While tile i of `count` is computed: its part of the rows of x and dy that the next pass reads, from row m on. Pays
 // from so many tiles on: 2048 rows of 256x1024 gain 4 %, while two tiles (3584 rows of 28x512) would lose 7.
 constexpr int64_t kPrefetchingTiles = 4;
-WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Piece& run, int64_t i, int64_t count,
+WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Piece& whole, int64_t i, int64_t count,
                                const Columns& x, int64_t m) {
   const int64_t rows = smaller(kStepsPerPass, args.m - m);
   if (rows <= 0 || count < kPrefetchingTiles) return;
   const Range part = {m + rows * i / count, m + rows * (i + 1) / count};
-  if (x.x == args.x) prefetch_rows(x.x, x.stride, part, run.rows.begin, run.rows.end);
-  prefetch_rows(args.dy, args.dy_stride, part, run.panel * kPanel, (run.panel + run.panels) * kPanel);
+  if (x.x == args.x) prefetch_rows(x.x, x.stride, part, whole.rows.begin, whole.rows.end);
+  prefetch_rows(args.dy, args.dy_stride, part, whole.panel * kPanel, (whole.panel + whole.panels) * kPanel);
 }
 
 // Any rule, any length of the batch, also storing the gradient itself.
@@ -205,14 +201,14 @@ void run_in_passes(const DenseGradKernelArgs& args, Range range) {
       TileArgs t = run_args(args, run, x, m, smaller(kStepsPerPass, args.m - m));
       t.out_panel = out_panel;
       for (int64_t i = run.tiles.begin, tiles = 1; i < run.tiles.end; i += tiles) {
-        const Piece tile = piece_of(args, run, {i, i + 1});
+        const Piece piece = piece_of(args, run, {i, i + 1});
         tiles = one_by_one ? 1 : blocks_alike(run.blocks, i, run.tiles.end);
-        t.a = x.x + m * x.stride + (tile.rows.begin - x.begin);
-        t.out = out + (tile.rows.begin - whole.rows.begin) * kPanel;
+        t.a = x.x + m * x.stride + (piece.rows.begin - x.begin);
+        t.out = out + (piece.rows.begin - whole.rows.begin) * kPanel;
         t.start = m == 0 ? nullptr : t.out;
         if (one_by_one) prefetch_pass(args, whole, i - run.tiles.begin, count, x, m + kStepsPerPass);
-        if (far && m + kStepsPerPass >= args.m) prefetch_piece(args, tile);
-        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(height(tile)), t, tiles);
+        if (far && m + kStepsPerPass >= args.m) prefetch_piece(args, piece);
+        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(height(piece)), t, tiles);
       }
     }
     for (int64_t i = 0; i < count; i++) prefetch_some(next_batch);

@@ -100,7 +100,7 @@ WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b
   }
 }
 
-// acc += the `steps` products from step `first` on. `a` and `b` are moved past them.
+// acc += the products of the next `steps` steps. `a` and `b` are moved past them.
 template <ASource kSource, class V, int kRows, int kVecs>
 WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const float*& a, const float*& b,
                           int64_t steps) {
@@ -114,7 +114,8 @@ WEFT_INLINE void multiply(V (&acc)[kRows][kVecs], const TileArgs& args, const fl
       multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i]; });
   } else {
     for (; steps > 0; steps -= kPanel, a += a_stride) {
-      // Each panel stands K*64 bytes after the last, where no hardware prefetcher looks.
+      // Each panel stands K*64 bytes after the last, where no hardware prefetcher looks. Into L2: L1 has no room to
+      // spare.
       WEFT_UNROLL
       for (int i = 0; i < kRows; i++) __builtin_prefetch(a + args.a_ahead + i * kPanel, 0, 2);
       const float* end = a + (steps < kPanel ? steps : kPanel);

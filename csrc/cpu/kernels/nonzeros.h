@@ -70,7 +70,7 @@ WEFT_INLINE void multiply_nonzeros(Vec (&acc)[kPanels][kPanelVecs], uint64_t bit
   }
 }
 
-// Weights that a product reads after the one at hand: blocks of as many cache lines, `stride` floats apart. Rows leave
+// Weights that the next product reads: blocks of as many cache lines, `stride` floats apart. Rows leave
 // out some of the lines that they pass, which hardware prefetchers take for no pattern at all.
 struct Ahead {
   const float* at;
