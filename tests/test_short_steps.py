@@ -11,13 +11,13 @@ import weft
 from weft import layers
 
 RNG = np.random.default_rng(0)
-ROWS = 6000  # 120 steps, the first 36 of them the trial
+ROWS = 6000  # 120 steps, the first 60 of them the trial
 X = RNG.standard_normal((ROWS, 784), dtype=np.float32)
 Y = RNG.integers(0, 10, size=ROWS)
 
 
 def train(threads, x=X, learning_rate=0.01, epochs=2):
-    """A network whose step is between 30 and 200 us; its weights, history and the error, if any."""
+    """A network whose step is between 30 and 600 us; its weights, history and the error, if any."""
     weft.config.set_num_threads(threads)
     weft.utils.set_random_seed(7)
     model = weft.Sequential(
@@ -51,7 +51,7 @@ def test_the_same_bits():
 
 
 @pytest.mark.cpu
-@pytest.mark.parametrize("step", [1, 10, 19, 30, 60])
+@pytest.mark.parametrize("step", [1, 10, 19, 45, 90])
 def test_a_loss_that_turns_nan_ends_the_run_at_its_step(step):
     x = X.copy()
     x[50 * (step - 1) :] = 3e38  # in the steps of either way, and after the trial

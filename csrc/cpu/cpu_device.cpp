@@ -28,11 +28,12 @@ constexpr size_t kHugePage = 2 << 20;
 // Below this much work the other threads are not worth waking (a futex wake and join takes 22 us).
 constexpr double kSerialNanoseconds = 30e3;
 // Below this much, whether they are depends on how fast cores hand each other data. That differs between machines and,
-// on shared ones, from minute to minute (784-50-10: a fifth faster than on one thread, or a third as fast). So both
-// ways are tried out now and then, a few steps each, the first ones to warm the caches. The results are the same to the
-// bit.
-constexpr double kTrialNanoseconds = 200e3;
-constexpr int64_t kWarmSteps = 2, kTrialSteps = 16, kStepsBetweenTrials = 2048;
+// on shared ones, from minute to minute (784-50-10: a fifth faster than on one thread, or half as fast). So both ways
+// are tried out now and then, in turns of a few steps, and the faster turn of each counts: a new pool's first is slow,
+// and any may be interrupted. The results are the same to the bit.
+constexpr double kTrialNanoseconds = 600e3;
+constexpr int kTurns = 3;
+constexpr int64_t kWarmSteps = 2, kTrialSteps = 8, kStepsBetweenTrials = 2048;
 
 struct ThreadChoice {
   int count = 0;
@@ -117,15 +118,16 @@ void run_by_trial(const Program& program, ThreadPool& pool) {
     return alone ? run_serially(program, steps) : pool.run(program, steps);
   };
   while (left > 0) {
-    if (trial->steps_left == 0 && left >= 4 * (kWarmSteps + kTrialSteps)) {
-      Clock::duration taken[2];
-      for (const bool alone : {false, true}) {
+    if (trial->steps_left == 0 && left >= 2 * kTurns * (kWarmSteps + kTrialSteps)) {
+      Clock::duration fastest[2] = {Clock::duration::max(), Clock::duration::max()};
+      for (int turn = 0; turn < 2 * kTurns; ++turn) {
+        const bool alone = turn % 2 == 1;
         if (!run(alone, kWarmSteps)) return;
         const auto begin = Clock::now();
         if (!run(alone, kTrialSteps)) return;
-        taken[alone] = Clock::now() - begin;
+        fastest[alone] = std::min<Clock::duration>(fastest[alone], Clock::now() - begin);
       }
-      *trial = {taken[true] < taken[false], kStepsBetweenTrials};
+      *trial = {fastest[true] < fastest[false], kStepsBetweenTrials};
     }
     const int64_t steps = trial->steps_left > 0 ? std::min(left, trial->steps_left) : left;
     trial->steps_left = std::max<int64_t>(0, trial->steps_left - steps);
