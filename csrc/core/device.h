@@ -83,7 +83,7 @@ struct Program {
   int64_t steps = 1;
   // Called now and then by the thread that called Device::run; true cancels at the end of the step.
   std::function<bool()> poll;
-  // What the device has made of the phases, kept from run to run.
+  // What the device keeps from run to run: a GPU its compiled graph of the phases, the CPU what a trial has shown.
   mutable std::shared_ptr<void> compiled;
 };
 

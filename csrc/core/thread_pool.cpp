@@ -56,7 +56,7 @@ bool run_serially(const Program& program, int64_t steps) {
       if (program.state->abort_step) return false;
     }
     advance(*program.state, program.batch, program.updates);
-    if (poll.cancelled()) return step + 1 == steps;
+    if (poll.cancelled()) return false;
   }
   return true;
 }
@@ -84,7 +84,7 @@ bool ThreadPool::run(const Program& program, int64_t steps) {
   wake_.fetch_add(1);
   if (sleepers_.load() > 0) wake_.notify_all();
   participate(0, &program);
-  return steps_left_ == 0;
+  return steps_left_ == 0 && !cancelled_.load(std::memory_order_relaxed);
 }
 
 void ThreadPool::worker(int me) {

@@ -19,8 +19,8 @@ class ThreadPool {
   ~ThreadPool();
   int threads() const { return threads_; }
 
-  // Runs so many steps of the program on all threads, the caller being one of them: whether to the end, neither
-  // aborted nor cancelled before it. Calls are serialised.
+  // Runs so many steps of the program on all threads, the caller being one of them. False if it was aborted or
+  // cancelled, after which the caller must not go on. Calls are serialised.
   bool run(const Program& program, int64_t steps);
 
  private:
