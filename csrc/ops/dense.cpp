@@ -87,14 +87,17 @@ void gradient_grad_kernel(GradientContext& c) {
 }
 
 // Inputs: x, dy; when an update is fused: w, slots..., [grad_scale], scalars. Attribute column_bits tells where among
-// them the bits of x stand, if they do.
+// them the bits of x stand, if they do, and behind these x^T or nothing.
 void lower_grad_kernel(LowerContext& c) {
   const Shape &x = c.shape(0), &dy = c.shape(1);
   DenseGradKernelArgs a{};
   a.m = x[0], a.k = x[1], a.n = dy[1];
   a.x = c.in(0), a.dy = c.in(1);
-  if (c.node.attrs.has("column_bits"))
-    a.column_bits = reinterpret_cast<const uint32_t*>(c.in(static_cast<int>(c.node.attrs.integer("column_bits"))));
+  if (c.node.attrs.has("column_bits")) {
+    const int bits = static_cast<int>(c.node.attrs.integer("column_bits"));
+    a.column_bits = reinterpret_cast<const uint32_t*>(c.in(bits));
+    if (c.has(bits + 1)) a.x_columns = c.in(bits + 1), a.x_columns_stride = row_layout(c.shape(bits + 1)).stride;
+  }
   a.x_stride = row_layout(x).stride, a.dy_stride = row_layout(dy).stride;
   a.prefetch = prefetch_of(c);
   if (c.node.attrs.has("rule")) {

@@ -51,7 +51,8 @@ struct DenseGradKernelArgs {
   float* grad;                  // panels (n/16, k, 16), padding lanes 0; null when an update rule is given
   float* w;                     // panels (n/16, k, 16), updated in place; padding lanes stay 0
   const uint32_t* column_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
-  int64_t x_stride, dy_stride;
+  const float* x_columns;       // (k, m), stride x_columns_stride: x^T, for column_bits; may be null
+  int64_t x_stride, dy_stride, x_columns_stride;
   UpdateSpec update;
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null
 };

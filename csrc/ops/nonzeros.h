@@ -13,8 +13,8 @@ constexpr int64_t kRowBits = 64, kColumnBits = 32;
 struct FindNonzerosArgs {
   int64_t m, k;
   const float* x;  // (m, k), stride x_stride
-  // (m + 1, ceil(k/64)): bit j%64 of word j/64 in row i tells whether x[i][j] != 0. The last row holds, for each word's
-  // columns, how many do.
+  // (ceil(k/64), m), then (ceil(k/64)): bit j%64 of word i in row j/64 tells whether x[i][j] != 0. The words behind
+  // these hold, for each 64 columns, how many do.
   uint64_t* row_bits;
   // (ceil(m/32), round_up(k, 16)), then the same counts: bit i%32 of word j in row i/32 tells whether x[i][j] != 0.
   // May be null.

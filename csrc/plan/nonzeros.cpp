@@ -13,6 +13,8 @@ namespace {
 
 // Below this finding the zeros costs more than leaving them out gains.
 constexpr int64_t kLeastFeatures = 64, kLeastUnits = 49;
+// And below this transposing x for the kernel's gradient costs as much as it gains.
+constexpr int64_t kLeastRowsTransposed = 64, kLeastUnitsTransposed = 400;
 
 int64_t words_of(const Shape& x) { return (x[1] + kRowBits - 1) / kRowBits; }
 
@@ -34,7 +36,7 @@ void add_inputs(Node& node, std::initializer_list<ValueId> more) {
   node.inputs.insert(node.inputs.end(), more);
 }
 
-// The nodes that find zeros, one for each matrix.
+// The nodes that find zeros, one for each matrix, and those that transpose it.
 class Finders {
  public:
   explicit Finders(Graph& graph) : graph_(graph) {}
@@ -62,9 +64,21 @@ class Finders {
     return graph_.nodes[found->second].outputs[1];
   }
 
+  // x^T (k, m), or kNoValue where it is not worth while: for `reader`'s gradient of a kernel with n columns.
+  ValueId columns(int reader, ValueId x, int64_t n) {
+    const Shape shape = graph_.shape(x);
+    if (shape[0] < kLeastRowsTransposed || n < kLeastUnitsTransposed) return kNoValue;
+    if (transpose_of_.count(x) == 0) {
+      const Node like = graph_.nodes[reader];  // append moves the nodes
+      transpose_of_[x] = append(graph_, kTransposeRows, {x}, {}, like);
+      add_output(graph_, transpose_of_[x], {shape[1], shape[0]}, DType::kFloat32);
+    }
+    return graph_.nodes[transpose_of_[x]].outputs[0];
+  }
+
  private:
   Graph& graph_;
-  std::map<ValueId, int> node_of_;
+  std::map<ValueId, int> node_of_, transpose_of_;
 };
 
 }  // namespace
@@ -90,10 +104,13 @@ void find_nonzeros(Graph& graph, const KernelTable& kernels) {
   }
   for (int i = 0; i < n; ++i) {
     if (graph.nodes[i].removed || graph.nodes[i].op != &kDenseGradKernel) continue;
-    const ValueId bits = finders.column_bits(graph.nodes[i].inputs[0]);
+    const ValueId x = graph.nodes[i].inputs[0], dy = graph.nodes[i].inputs[1];
+    const ValueId bits = finders.column_bits(x);
     if (bits == kNoValue) continue;
-    graph.nodes[i].attrs.set("column_bits", static_cast<int64_t>(graph.nodes[i].inputs.size()));
-    graph.nodes[i].inputs.push_back(bits);
+    const ValueId columns = finders.columns(i, x, graph.shape(dy)[1]);
+    Node& node = graph.nodes[i];
+    node.attrs.set("column_bits", static_cast<int64_t>(node.inputs.size()));
+    node.inputs.insert(node.inputs.end(), {bits, columns});
   }
 }
 

@@ -21,20 +21,21 @@ bool sparse_pays(const DenseForwardArgs& args) {
 void multiply_rows(const DenseForwardArgs& args, Range panels, Range rows) {
   const int64_t words = ceil_divide(args.k, kRowBits), column = panels.begin * kPanel;
   WordProduct product = {};
-  product.words = words;
+  alignas(64) float sums[kMostSparseRows * kSparsePanels * kPanel];
+  product.sums = sums;
   product.x_stride = args.x_stride, product.y_stride = args.y_stride, product.w_panel = args.k * kPanel;
   product.y = args.y + rows.begin * args.y_stride + column;
   product.bias = args.bias ? args.bias + column : nullptr;
   product.relu = args.act.fn == UnaryFn::kRelu;
   if (panel_size(args.k, args.n) > kNearFloats) product.ahead = {nullptr, product.w_panel, length(panels), kRowBits};
   for (int64_t word = 0; word < words; word++) {
-    product.bits = args.row_bits + rows.begin * words + word;
+    product.bits = args.row_bits + word * args.m + rows.begin;
     product.x = args.x + rows.begin * args.x_stride + word * kRowBits;
     product.w = args.w + (panels.begin * args.k + word * kRowBits) * kPanel;
     product.first = word == 0, product.last = word == words - 1;
     const int64_t next_panel = rows.end < args.m ? panels.begin : panels.end;  // of the next unit
     product.ahead.at = product.last ? args.w + next_panel * args.k * kPanel : product.w + kRowBits * kPanel;
-    run_add_word(length(panels), product, length(rows));
+    run_add_word<false>(length(panels), product, length(rows));
   }
 }
 

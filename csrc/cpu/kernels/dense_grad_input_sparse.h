@@ -19,10 +19,11 @@ bool sparse_pays(const DenseGradInputArgs& args) {
   return pays(work, args.m * args.n);
 }
 
-// w (panels, 64, 16) = rows of W in some panels of k, by its columns from `column` on; rows that W does not have are 0.
+// w (64, panels, 16) = rows of W in some panels of k, by its columns from `column` on; rows that W does not have are 0.
 void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t column, float* w) {
   const auto as_is = [](int64_t, int64_t, Vec x) __attribute__((always_inline)) { return x; };
-  for (int64_t panel = panels.begin; panel < panels.end; panel++, w += kRowBits * kPanel) {
+  const int64_t w_step = length(panels) * kPanel;
+  for (int64_t panel = panels.begin; panel < panels.end; panel++, w += kPanel) {
     const int64_t k = panel * kPanel, rows = smaller(kPanel, args.k - k);
     const int64_t end = smaller(args.n, column + kRowBits);
     for (int64_t n = column; n < end; n += kPanel) {
@@ -33,7 +34,7 @@ void transpose_weights(const DenseGradInputArgs& args, Range panels, int64_t col
           store(last + i, i < rows * kPanel ? load(from + i) : Vec{});
         from = last;
       }
-      transpose_block(from, kPanel, w + (n - column) * kPanel, kPanel, kPanel, as_is);
+      transpose_block(from, kPanel, w + (n - column) * w_step, w_step, kPanel, as_is);
     }
   }
 }
@@ -47,16 +48,16 @@ WEFT_INLINE Ahead next_weights(const DenseGradInputArgs& args, Range panels, Ran
 }
 
 void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
-  alignas(64) float w[kSparsePanels * kRowBits * kPanel];  // (panels, 64, 16)
+  alignas(64) float w[kRowBits * kSparsePanels * kPanel];            // (64, panels, 16)
+  alignas(64) float sums[kMostSparseRows * kSparsePanels * kPanel];  // (rows, panels, 16)
   const SparseUnits units = sparse_units(args.m, args.k, n_tiles);
   const int64_t words = ceil_divide(args.n, kRowBits);
   const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
   const bool far = panel_size(args.k, args.n) > kNearFloats;
   WordProduct product = {};
-  product.words = words;
-  product.x_stride = args.dy_rows_stride, product.y_stride = args.dx_stride, product.w_panel = kRowBits * kPanel;
+  product.x_stride = args.dy_rows_stride, product.y_stride = args.dx_stride;
   product.scale = dropout ? args.dropout.scale : 1.0f;
-  product.w = w;
+  product.w = w, product.sums = sums;
   for (Walk unit = walk(split(units.count(), 1, tile, n_tiles), units.row_blocks.count); unit.left > 0; advance(unit)) {
     const Range panels = block_at(units.groups, unit.outer_index);
     const Range rows = block_at(units.row_blocks, unit.inner_index);
@@ -66,10 +67,10 @@ void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n
     for (int64_t word = 0; word < words; word++) {
       if (far) product.ahead = next_weights(args, panels, rows, word * kRowBits);
       transpose_weights(args, panels, word * kRowBits, w);
-      product.bits = args.row_bits + rows.begin * words + word;
+      product.bits = args.row_bits + word * args.m + rows.begin;
       product.x = args.dy_rows + rows.begin * args.dy_rows_stride + word * kRowBits;
       product.first = word == 0, product.last = word == words - 1;
-      run_add_word(length(panels), product, length(rows));
+      run_add_word<true>(length(panels), product, length(rows));
     }
     if (relu || (args.act.fn == UnaryFn::kIdentity && !dropout)) continue;
     for (int64_t row = rows.begin; row < rows.end; row++)

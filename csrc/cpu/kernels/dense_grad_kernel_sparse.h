@@ -1,4 +1,4 @@
-// dense_grad_kernel where x has many zeros. A unit of work is 64 columns of x by a group of panels, a row of weights
+// dense_grad_kernel where x has many zeros. A unit of work is some columns of x by a group of panels, a row of weights
 // for each column, and 64 rows of the batch at a time. The optimizers that occur most update their weights right from
 // the sums' registers; others, and gradients that are stored or prepared, go through a buffer.
 #pragma once
@@ -12,7 +12,7 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-constexpr int64_t kUnitColumns = 64, kPassRows = 64, kPackedRows = 128;
+constexpr int64_t kUnitColumns = 128, kPassRows = 64, kPackedRows = 128;
 // Floats from one panel of waiting sums to the next: a multiple of 4 KiB would put them into the same sets of L1.
 constexpr int64_t kSumsPanel = (kUnitColumns + 1) * kPanel;
 
@@ -34,20 +34,23 @@ struct SparseGradient {
   float* sums;           // (kSparsePanels, columns of a unit, 16), panels kSumsPanel apart
   const float* dy;       // a group's columns of dy, (m, columns), stride dy_stride: in dy, or copied together
   int64_t dy_stride;
+  const float* x;  // x(row, column) = x[row*x_row + column*x_column], from x or from its transpose
+  int64_t x_row, x_column;
 };
 
 // The gradient of some rows of weights in a group of panels, from rows [m, m + 64) of the batch on top of what is in
-// the sums. After the last of them it is applied by `rule`, or left in the sums if that is kNone.
-template <UpdateRule rule, int kPanels>
+// the sums. After the last of them it is applied by `rule`, or left in the sums if that is kNone. kTogether: dy has
+// been copied together and x is there as its transpose, so that the strides are constants (5 %).
+template <UpdateRule rule, int kPanels, bool kTogether>
 __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel, Range columns, int64_t m) {
   const DenseGradKernelArgs& args = all.args;
   const int64_t rows = smaller(kPassRows, args.m - m), bits_stride = round_up(args.k, kPanel);
   const bool first = m == 0, last = m + rows >= args.m, masked = last && (panel + kPanels) * kPanel > args.n;
   const bool far = last && args.w && panel_size(args.k, args.n) > kFarFloats;
   const uint32_t* bits_of = args.column_bits + m / kColumnBits * bits_stride;  // (rows/32, k)
-  const float* x = args.x + m * args.x_stride;                                 // (rows, k)
-  const float* dy = all.dy + m * all.dy_stride;                                // (rows, kPanels, 16)
-  float* sums = all.sums;                                                      // (kPanels, 16) of one column
+  const int64_t x_row = kTogether ? 1 : all.x_row, dy_stride = kTogether ? kPanels * kPanel : all.dy_stride;
+  const float* dy = all.dy + m * dy_stride;  // (rows, kPanels, 16)
+  float* sums = all.sums;                    // (kPanels, 16) of one column
   for (int64_t k = columns.begin; k < columns.end; k++, sums += kPanel) {
     for (int p = 0; p < kPanels && far; p++)
       __builtin_prefetch(args.w + ((panel + p) * args.k + k + kColumnsAhead) * kPanel, 1);
@@ -57,8 +60,10 @@ __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel
     WEFT_UNROLL
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
     for (int v = 0; v < kPanelVecs; v++) acc[p][v] = first ? Vec{} : load(sums + p * kSumsPanel + v * kWidth);
-    multiply_nonzeros<kPanels>(acc, bits, dy, all.dy_stride, kPanel,
-                               [&](int64_t row) __attribute__((always_inline)) { return x[row * args.x_stride + k]; });
+    const float* x = all.x + m * x_row + k * all.x_column;  // (rows) of column k, stride x_row
+    multiply_nonzeros<kPanels>(acc, bits, dy, dy_stride, kPanel,
+                               [x, x_row](int64_t row)
+                                   __attribute__((always_inline)) -> const float& { return x[row * x_row]; });
     if (masked) {
       WEFT_UNROLL
       for (int v = 0; v < kPanelVecs; v++) acc[kPanels - 1][v] = all.keep[v] != 0 ? acc[kPanels - 1][v] : Vec{};
@@ -84,7 +89,11 @@ void run_add_rows(int64_t panels, const SparseGradient& all, int64_t panel, Rang
   if constexpr (kPanels > 1) {
     if (panels < kPanels) return run_add_rows<rule, kPanels - 1>(panels, all, panel, columns, m);
   }
-  add_rows<rule, kPanels>(all, panel, columns, m);
+  if constexpr (kPanels + 1 >= kSparsePanels) {  // groups are as wide as can be where it matters
+    if (all.x_row == 1 && all.dy_stride == kPanels * kPanel)
+      return add_rows<rule, kPanels, true>(all, panel, columns, m);
+  }
+  add_rows<rule, kPanels, false>(all, panel, columns, m);
 }
 
 // Applies, or stores, the gradient that stands in the sums.
@@ -122,7 +131,7 @@ void run_units(SparseGradient& all, int tile, int n_tiles) {
   int64_t group = -1;
   const DenseGradKernelArgs& args = all.args;
   const Blocks groups = panel_groups(args.n, n_tiles),
-               blocks = near_equal_blocks(args.k, ceil_divide(args.k, kUnitColumns));
+               blocks = near_equal_blocks(args.k, round_up(ceil_divide(args.k, kUnitColumns), threads_of(n_tiles)));
   const int64_t units = groups.count * blocks.count;
   const Range range = split(units, 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);
@@ -138,7 +147,9 @@ void run_units(SparseGradient& all, int tile, int n_tiles) {
 void dense_grad_kernel_run_sparse(const DenseGradKernelArgs& args, int tile, int n_tiles) {
   const bool store_only = args.update.rule == UpdateRule::kNone;
   alignas(64) float sums[kSparsePanels * kSumsPanel];
-  SparseGradient all = {args, store_only ? RuleConstants{} : rule_constants(args.update), {}, sums, nullptr, 0};
+  SparseGradient all = {
+      args, store_only ? RuleConstants{} : rule_constants(args.update), {}, sums, nullptr, 0, args.x, args.x_stride, 1};
+  if (args.x_columns) all.x = args.x_columns, all.x_row = 1, all.x_column = args.x_columns_stride;
   for (int64_t c = 0; c < kPanel; c++) all.keep[c / kWidth][c % kWidth] = args.n % kPanel == 0 || c < args.n % kPanel;
   if (!store_only && !needs_preparation(args.update)) {
     switch (args.update.rule) {

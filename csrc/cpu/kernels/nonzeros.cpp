@@ -38,7 +38,6 @@ WEFT_INLINE uint64_t mask_bits(IntVec lanes) {
 // not 0. Returns how many elements are not 0.
 template <int kVecs>
 WEFT_INLINE int64_t find_in_rows(const FindNonzerosArgs& args, int64_t begin, int64_t vecs, int64_t row, int64_t rows) {
-  const int64_t words = ceil_divide(args.k, kRowBits);
   const int64_t count = kVecs > 0 ? kVecs : vecs;
   int64_t nonzeros = 0;
   IntVec columns[kUnitVecs] = {};
@@ -54,7 +53,7 @@ WEFT_INLINE int64_t find_in_rows(const FindNonzerosArgs& args, int64_t begin, in
     }
     const int64_t left = args.k - begin;
     if (left < kRowBits) found &= (uint64_t{1} << left) - 1;  // what stands in the padding does not count
-    args.row_bits[(row + i) * words + begin / kRowBits] = found;
+    args.row_bits[begin / kRowBits * args.m + row + i] = found;
     nonzeros += __builtin_popcountll(found);
   }
   if (!args.column_bits) return nonzeros;
@@ -75,7 +74,7 @@ void find_nonzeros_run(const FindNonzerosArgs& args, int tile, int n_tiles) {
                                     : find_in_rows<0>(args, begin, vecs, row, rows);
     }
     const int64_t word = begin / kRowBits;
-    args.row_bits[args.m * words + word] = static_cast<uint64_t>(nonzeros);
+    args.row_bits[words * args.m + word] = static_cast<uint64_t>(nonzeros);
     if (!args.column_bits) continue;
     args.column_bits[ceil_divide(args.m, kColumnBits) * round_up(args.k, kPanel) + word] =
         static_cast<uint32_t>(nonzeros);

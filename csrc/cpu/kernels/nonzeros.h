@@ -11,11 +11,13 @@ namespace weft::WEFT_ISA {
 namespace {
 
 // Panels of a group, as many as there are registers for a row of their sums, and the share of nonzeros, in percent, up
-// to which the sparse ways are faster: 512 bits come through the load ports at the rate of the FMAs, two times 256 at
-// half of it.
+// to which the sparse ways are faster. Load ports keep up with the FMAs on x86; on AArch64 they are fewer (a guess, not
+// measured).
 #if defined(__AVX512F__)
 constexpr int kSparsePanels = 7, kMostPercent = 70;
-#elif defined(__AVX2__) || defined(__aarch64__)
+#elif defined(__AVX2__)
+constexpr int kSparsePanels = 6, kMostPercent = 65;
+#elif defined(__aarch64__)
 constexpr int kSparsePanels = 6, kMostPercent = 45;
 #else
 constexpr int kSparsePanels = 3, kMostPercent = 60;
@@ -55,6 +57,15 @@ WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int n_tiles) {
   return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
 
+// x in every lane, by way of an integer register: a broadcast from memory would take one more turn of the load ports,
+// which set the pace of these products (6 % of them).
+WEFT_INLINE Vec broadcast_past_load_ports(const float& x) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(x));
+  asm("" : "+r"(bits));  // or the compiler makes it the broadcast from memory again
+  return (Vec)(bits - IntVec{});
+}
+
 // acc (kPanels, 16) += x(step)*b(step) for the steps that `bits` names, in their order. b(step, column) =
 // b[step*b_step + column/16*b_panel + column%16].
 template <int kPanels, class Element>
@@ -62,7 +73,7 @@ WEFT_INLINE void multiply_nonzeros(Vec (&acc)[kPanels][kPanelVecs], uint64_t bit
                                    int64_t b_panel, Element x_at) {
   for (; bits != 0; bits &= bits - 1) {
     const int64_t step = __builtin_ctzll(bits);
-    const Vec element = broadcast(x_at(step));
+    const Vec element = broadcast_past_load_ports(x_at(step));
     const float* row = b + step * b_step;
     WEFT_UNROLL
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
@@ -88,12 +99,13 @@ WEFT_INLINE void prefetch_part(const Ahead& ahead, int64_t i, int64_t count) {
 
 // A product of sparse rows with 64 rows of weights in panels: y += x w for one word of each row's bits.
 struct WordProduct {
-  const uint64_t* bits;  // (rows), one word each, `words` apart
+  const uint64_t* bits;  // (rows), one word each
   const float* x;        // (rows, 64), stride x_stride
-  const float* w;        // (kPanels, 64, 16), panels w_panel floats apart
+  const float* w;        // (kPanels, 64, 16), panels w_panel floats apart, or (64, kPanels, 16)
   float* y;              // (rows, kPanels, 16), stride y_stride
-  int64_t words, x_stride, w_panel, y_stride;
-  bool first, last;   // whether sums start from `bias` instead of y, and whether what follows is applied to them
+  float* sums;           // (rows, kPanels, 16): where they wait for the next word, closer together than in y
+  int64_t x_stride, w_panel, y_stride;
+  bool first, last;   // whether sums start from `bias`; whether what follows is applied to them, and they go to y
   const float* bias;  // (kPanels, 16), or null for zeros
   bool relu;
   const float* saved;  // (rows, kPanels, 16), stride y_stride, or null: y = saved <= 0 ? 0 : y*scale
@@ -101,23 +113,26 @@ struct WordProduct {
   Ahead ahead;
 };
 
-template <int kPanels>
+// kTogether: w is (64, kPanels, 16), which spares the adding up of addresses.
+template <int kPanels, bool kTogether>
 __attribute__((noinline)) void add_word(const WordProduct& product, int64_t rows) {
+  const int64_t w_step = kTogether ? kPanels * kPanel : kPanel, w_panel = kTogether ? kPanel : product.w_panel;
   const Vec scale = broadcast(product.scale);
   const bool changes = product.last && (product.relu || product.saved);
   for (int64_t row = 0; row < rows; row++) {
     prefetch_part(product.ahead, row, rows);
-    const uint64_t bits = product.bits[row * product.words];
-    if (bits == 0 && !product.first && !changes) continue;
+    const uint64_t bits = product.bits[row];
+    if (bits == 0 && !product.first && !product.last) continue;
     const float* x = product.x + row * product.x_stride;
-    float* y = product.y + row * product.y_stride;
-    const float* start = product.first ? product.bias : y;
+    float* sums = product.sums + row * kPanels * kPanel;
+    const float* start = product.first ? product.bias : sums;
+    float* out = product.last ? product.y + row * product.y_stride : sums;
     Vec acc[kPanels][kPanelVecs];
     WEFT_UNROLL
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
     for (int v = 0; v < kPanelVecs; v++) acc[p][v] = start ? load(start + p * kPanel + v * kWidth) : Vec{};
-    multiply_nonzeros<kPanels>(acc, bits, product.w, kPanel, product.w_panel,
-                               [&](int64_t step) __attribute__((always_inline)) { return x[step]; });
+    multiply_nonzeros<kPanels>(acc, bits, product.w, w_step, w_panel,
+                               [x](int64_t step) __attribute__((always_inline)) -> const float& { return x[step]; });
     if (changes && product.relu) {
       WEFT_UNROLL
       for (int p = 0; p < kPanels; p++) WEFT_UNROLL
@@ -131,24 +146,24 @@ __attribute__((noinline)) void add_word(const WordProduct& product, int64_t rows
     }
     WEFT_UNROLL
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
-    for (int v = 0; v < kPanelVecs; v++) store(y + p * kPanel + v * kWidth, acc[p][v]);
+    for (int v = 0; v < kPanelVecs; v++) store(out + p * kPanel + v * kWidth, acc[p][v]);
   }
 }
 
 // Calls it for a group of `panels` panels.
-template <int kPanels = kSparsePanels>
+template <bool kTogether, int kPanels = kSparsePanels>
 void run_add_word(int64_t panels, const WordProduct& product, int64_t rows) {
   if constexpr (kPanels > 1) {
-    if (panels < kPanels) return run_add_word<kPanels - 1>(panels, product, rows);
+    if (panels < kPanels) return run_add_word<kTogether, kPanels - 1>(panels, product, rows);
   }
-  add_word<kPanels>(product, rows);
+  add_word<kPanels, kTogether>(product, rows);
 }
 
 // The number of nonzeros of x (m, k).
 WEFT_INLINE int64_t count_nonzeros(const uint64_t* row_bits, int64_t m, int64_t k) {
   const int64_t words = ceil_divide(k, kRowBits);
   int64_t count = 0;
-  for (int64_t i = 0; i < words; i++) count += static_cast<int64_t>(row_bits[m * words + i]);
+  for (int64_t i = 0; i < words; i++) count += static_cast<int64_t>(row_bits[words * m + i]);
   return count;
 }
 WEFT_INLINE int64_t count_nonzeros(const uint32_t* column_bits, int64_t m, int64_t k) {
