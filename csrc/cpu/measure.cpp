@@ -79,14 +79,14 @@ double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, i
   double call_seconds = 0;
   if (role == "forward") {
     DenseForwardArgs args{};
-    args.m = m, args.k = k, args.n = n;
+    args.m = m, args.k = k, args.n = n, args.threads = threads;
     args.x = a.data(), args.w = w.data(), args.bias = bias.data(), args.y = b.data();
     args.x_stride = x.stride, args.y_stride = y.stride;
     args.act.fn = UnaryFn::kRelu;
     call_seconds = time_kernel(kernels.dense_forward, args, threads, seconds);
   } else if (role == "grad_input") {
     DenseGradInputArgs args{};
-    args.m = m, args.k = k, args.n = n;
+    args.m = m, args.k = k, args.n = n, args.threads = threads;
     const Operands saved(x.storage());
     args.dy = b_t.data(), args.w = w.data(), args.saved = saved.data(), args.dx = a.data();
     args.dy_stride = y_t.stride, args.dx_stride = x.stride;
@@ -94,7 +94,7 @@ double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, i
     call_seconds = time_kernel(kernels.dense_grad_input, args, threads, seconds);
   } else if (role == "grad_kernel") {
     DenseGradKernelArgs args{};
-    args.m = m, args.k = k, args.n = n;
+    args.m = m, args.k = k, args.n = n, args.threads = threads;
     args.x = a.data(), args.dy = b.data(), args.grad = w.data();
     args.x_stride = x.stride, args.dy_stride = y.stride;
     call_seconds = time_kernel(kernels.dense_grad_kernel, args, threads, seconds);

@@ -44,6 +44,7 @@ void lower_dense(LowerContext& c) {
   a.m = x[0], a.k = x[1], a.n = w[1];
   a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
   a.row_bits = row_bits_of(c);
+  a.threads = c.threads;
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);
@@ -69,6 +70,7 @@ void lower_grad_input(LowerContext& c) {
   a.m = transposed ? dy[1] : dy[0], a.n = transposed ? dy[0] : dy[1], a.k = w[0];
   a.dy = c.in(0), a.w = c.in(1), a.saved = c.has(2) ? c.in(2) : nullptr, a.dx = c.out();
   a.row_bits = row_bits_of(c);
+  a.threads = c.threads;
   if (a.row_bits) a.dy_rows = c.in(4), a.dy_rows_stride = row_layout(c.shape(4)).stride;
   a.dy_stride = row_layout(dy).stride, a.dx_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
@@ -93,6 +95,7 @@ void lower_grad_kernel(LowerContext& c) {
   DenseGradKernelArgs a{};
   a.m = x[0], a.k = x[1], a.n = dy[1];
   a.x = c.in(0), a.dy = c.in(1);
+  a.threads = c.threads;
   if (c.node.attrs.has("column_bits")) {
     const int bits = static_cast<int>(c.node.attrs.integer("column_bits"));
     a.column_bits = reinterpret_cast<const uint32_t*>(c.in(bits));

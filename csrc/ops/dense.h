@@ -22,6 +22,7 @@ struct DenseForwardArgs {
   float* y;                  // (m, n), stride y_stride; columns up to round_up(n, 16) are written
   const uint64_t* row_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
+  int threads;  // that share the work
   UnarySpec act;
   DropoutSpec dropout;        // over y: row_size n
   const BatchRows* prefetch;  // as in DenseGradKernelArgs
@@ -39,6 +40,7 @@ struct DenseGradInputArgs {
   const uint64_t* row_bits;  // where dy is not 0 (FindNonzerosArgs); null if that is not known
   const float* dy_rows;      // (m, n), stride dy_rows_stride, with row_bits only: dy as it is
   int64_t dy_stride, dx_stride, dy_rows_stride;
+  int threads;  // that share the work
   UnarySpec act;
   DropoutSpec dropout;  // over dx: row_size k
 };
@@ -53,6 +55,7 @@ struct DenseGradKernelArgs {
   const uint32_t* column_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   const float* x_columns;       // (k, m), stride x_columns_stride: x^T, for column_bits; may be null
   int64_t x_stride, dy_stride, x_columns_stride;
+  int threads;  // that share the work
   UpdateSpec update;
   const BatchRows* prefetch;  // the batch whose successor is to be fetched into the cache, or null
 };

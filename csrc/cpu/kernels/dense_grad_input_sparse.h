@@ -50,7 +50,7 @@ WEFT_INLINE Ahead next_weights(const DenseGradInputArgs& args, Range panels, Ran
 void dense_grad_input_run_sparse(const DenseGradInputArgs& args, int tile, int n_tiles) {
   alignas(64) float w[kRowBits * kSparsePanels * kPanel];            // (64, panels, 16)
   alignas(64) float sums[kMostSparseRows * kSparsePanels * kPanel];  // (rows, panels, 16)
-  const SparseUnits units = sparse_units(args.m, args.k, n_tiles);
+  const SparseUnits units = sparse_units(args.m, args.k, smaller(args.threads, n_tiles));
   const int64_t words = ceil_divide(args.n, kRowBits);
   const bool relu = args.act.fn == UnaryFn::kRelu, dropout = args.dropout.threshold != 0;
   const bool far = panel_size(args.k, args.n) > kNearFloats;

@@ -130,8 +130,9 @@ void run_units(SparseGradient& all, int tile, int n_tiles) {
   alignas(64) float packed[kPackedRows * kSparsePanels * kPanel];
   int64_t group = -1;
   const DenseGradKernelArgs& args = all.args;
-  const Blocks groups = panel_groups(args.n, n_tiles),
-               blocks = near_equal_blocks(args.k, round_up(ceil_divide(args.k, kUnitColumns), threads_of(n_tiles)));
+  const int64_t threads = smaller(args.threads, n_tiles);
+  const Blocks groups = panel_groups(args.n, threads),
+               blocks = near_equal_blocks(args.k, round_up(ceil_divide(args.k, kUnitColumns), threads));
   const int64_t units = groups.count * blocks.count;
   const Range range = split(units, 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);

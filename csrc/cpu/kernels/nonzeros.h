@@ -24,22 +24,17 @@ constexpr int kSparsePanels = 3, kMostPercent = 60;
 #endif
 WEFT_INLINE bool pays(int64_t nonzeros, int64_t elements) { return nonzeros * 100 <= elements * kMostPercent; }
 
-// The tiles of a thread follow each other, up to three of them (suitable_tiles).
-WEFT_INLINE int64_t threads_of(int n_tiles) { return n_tiles <= 3 ? n_tiles : ceil_divide(n_tiles, 3); }
-
 // Rows of the batch that a group of panels takes before the next one: as many as make use of its weights in L1, but few
 // enough for their sums to stay in L2, and not too few.
 constexpr int64_t kMostSparseRows = 128, kLeastSparseRows = 8;
 
-// Groups of panels, at most kSparsePanels each: as few as there can be, but like shares for all tiles or, if groups
-// would become too narrow, for all threads. The tiles of a thread follow each other, up to three of them
-// (suitable_tiles), so that a group's weights are read and updated by one thread: handed from core to core they can
-// take longer than the product.
-WEFT_INLINE Blocks panel_groups(int64_t n, int n_tiles) {
-  const int64_t panels = ceil_divide(n, kPanel), threads = threads_of(n_tiles);
-  const int64_t groups = ceil_divide(panels, kSparsePanels);
-  const int64_t for_tiles = round_up(groups, n_tiles), for_threads = round_up(groups, threads);
-  if (for_tiles * 4 <= panels) return near_equal_blocks(panels, for_tiles);
+// Groups of panels, at most kSparsePanels each: as few as there can be, but like shares for a few tiles of each thread
+// or, if groups would become too narrow, for all threads. The tiles of a thread follow each other, so that a group's
+// weights are read and updated by one thread: handed from core to core they can take longer than the product.
+WEFT_INLINE Blocks panel_groups(int64_t n, int64_t threads) {
+  const int64_t panels = ceil_divide(n, kPanel), groups = ceil_divide(panels, kSparsePanels);
+  const int64_t for_tiles = round_up(groups, kTilesPerThread * threads), for_threads = round_up(groups, threads);
+  if (threads > 1 && for_tiles * 4 <= panels) return near_equal_blocks(panels, for_tiles);
   if (for_threads * 2 <= panels) return near_equal_blocks(panels, for_threads);
   return near_equal_blocks(panels, groups);
 }
@@ -50,9 +45,8 @@ struct SparseUnits {
   Blocks groups, row_blocks;
   int64_t count() const { return groups.count * row_blocks.count; }
 };
-WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int n_tiles) {
-  const Blocks groups = panel_groups(n, n_tiles);
-  const int64_t threads = threads_of(n_tiles);
+WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int64_t threads) {
+  const Blocks groups = panel_groups(n, threads);
   const int64_t for_threads = groups.count % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
   return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
