@@ -22,7 +22,8 @@ struct DenseForwardArgs {
   float* y;                  // (m, n), stride y_stride; columns up to round_up(n, 16) are written
   const uint64_t* row_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
-  int threads;  // that share the work
+  int threads;   // that share the work
+  bool w_stays;  // whether no kernel of the program changes w
   UnarySpec act;
   DropoutSpec dropout;        // over y: row_size n
   const BatchRows* prefetch;  // as in DenseGradKernelArgs

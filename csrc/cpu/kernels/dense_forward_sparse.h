@@ -52,7 +52,8 @@ void finish_rows(const DenseForwardArgs& args, Range panels, Range rows) {
 }
 
 void dense_forward_run_sparse(const DenseForwardArgs& args, int tile, int n_tiles) {
-  const SparseUnits units = sparse_units(args.m, args.n, smaller(args.threads, n_tiles));
+  const bool copied = args.w_stays && panel_size(args.k, args.n) <= kNearFloats;
+  const SparseUnits units = sparse_units(args.m, args.n, smaller(args.threads, n_tiles), copied);
   const Range range = split(units.count(), 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units.count());
   for (Walk unit = walk(range, units.row_blocks.count); unit.left > 0; advance(unit)) {

@@ -41,12 +41,13 @@ WEFT_INLINE Blocks panel_groups(int64_t n, int64_t threads) {
 
 // How a product of m rows with n columns is cut into units, row blocks of one group being neighbours. A group is cut
 // along the batch only where threads would have unlike shares, because each unit fetches the group's weights anew.
+// Weights that nobody changes, and L2 holds, may lie in every core's: then groups are as wide as can be.
 struct SparseUnits {
   Blocks groups, row_blocks;
   int64_t count() const { return groups.count * row_blocks.count; }
 };
-WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int64_t threads) {
-  const Blocks groups = panel_groups(n, threads);
+WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int64_t threads, bool copied = false) {
+  const Blocks groups = panel_groups(n, copied ? 1 : threads);
   const int64_t for_threads = groups.count % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
   return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
