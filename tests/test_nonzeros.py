@@ -53,8 +53,18 @@ def test_which_layers(stack, shape, finders, capsys):
     assert kernels(stack, shape, 8, capsys, fuse=False).count("find_nonzeros") == 0
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "units", "transposed"), [(64, 400, 1), (63, 400, 0), (64, 399, 0)]
+)
+def test_which_kernel_gradients_get_columns(batch_size, units, transposed, capsys):
+    names = kernels([layers.Dense(units)], (64,), batch_size, capsys)
+    # That of the layer behind it is of the gradient that comes back.
+    assert names.count("transpose_rows") == 1 + transposed
+
+
 SIZES = [(1, 64, 49), (2, 65, 64), (31, 100, 50), (32, 784, 113), (33, 80, 112), (50, 784, 200),
-         (64, 127, 97), (65, 128, 260), (130, 191, 81), (257, 70, 49)]  # fmt: skip
+         (64, 127, 97), (65, 128, 260), (130, 191, 81), (257, 70, 49), (64, 80, 400),
+         (97, 130, 413), (200, 66, 460)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
@@ -130,6 +140,25 @@ def test_training_is_that_of_the_plain_plan(name, batch_size):
     np.testing.assert_allclose(
         sparse.predict(x, verbose=0), plain.predict(x, verbose=0), rtol=1e-3, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size"), [("sgd", 64), *((name, 75) for name in OPTIMIZERS)]
+)
+def test_training_wide_layers_is_that_of_the_plain_plan(name, batch_size):
+    x = matrix(150, 70, 0.3)
+    y = np.random.default_rng(3).integers(0, 10, len(x))
+    models = []
+    for fuse in (True, False):
+        weft.utils.set_random_seed(4)
+        few = weft.initializers.Constant(-0.2)
+        stack = [layers.Dense(410, "relu", bias_initializer=few), layers.Dense(433, "relu")]
+        model = weft.Sequential([weft.Input((70,)), *stack, layers.Dense(10, "softmax")])
+        model.compile(optimizer(name), "sparse_categorical_crossentropy", fuse=fuse)
+        model.fit(x, y, batch_size=batch_size, epochs=2, verbose=0)
+        models.append(model)
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
 
 
 def digest(name="nesterov", threads=0):
