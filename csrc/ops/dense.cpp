@@ -22,14 +22,6 @@ const BatchRows* prefetch_of(const LowerContext& c) {
   return reinterpret_cast<const BatchRows*>(static_cast<intptr_t>(c.node.attrs.integer("prefetch")));
 }
 
-bool is_updated(const Graph& graph, ValueId variable) {
-  for (const Node& node : graph.nodes) {
-    const int updated = node.removed ? -1 : updated_input(node);
-    if (updated >= 0 && node.inputs[updated] == variable) return true;
-  }
-  return false;
-}
-
 std::vector<ValueSpec> infer_dense(const InferContext& c) {
   c.expect_inputs(2, 3);
   const Shape &x = c.shape(0), &w = c.shape(1);
@@ -52,7 +44,7 @@ void lower_dense(LowerContext& c) {
   a.m = x[0], a.k = x[1], a.n = w[1];
   a.x = c.in(0), a.w = c.in(1), a.bias = c.has(2) ? c.in(2) : nullptr, a.y = c.out();
   a.row_bits = row_bits_of(c);
-  a.threads = c.threads, a.w_stays = !is_updated(c.graph, c.node.inputs[1]);
+  a.threads = c.threads, a.w_stays = c.node.attrs.flag("w_stays");
   a.x_stride = row_layout(x).stride, a.y_stride = row_layout(c.out_shape()).stride;
   a.act = unary_spec(c.node.attrs);
   a.dropout = dropout_spec(c);

@@ -23,7 +23,7 @@ struct DenseForwardArgs {
   const uint64_t* row_bits;  // where x is not 0 (FindNonzerosArgs); null if that is not known
   int64_t x_stride, y_stride;
   int threads;   // that share the work
-  bool w_stays;  // whether no kernel of the program changes w
+  bool w_stays;  // whether w is a variable that no kernel of the program changes
   UnarySpec act;
   DropoutSpec dropout;        // over y: row_size n
   const BatchRows* prefetch;  // as in DenseGradKernelArgs

@@ -3,6 +3,7 @@
 #include "ops/nonzeros.h"
 
 #include <map>
+#include <set>
 
 #include "ops/op_table.h"
 #include "plan/passes.h"
@@ -35,6 +36,25 @@ void add_inputs(Node& node, std::initializer_list<ValueId> more) {
   node.inputs.resize(3, kNoValue);
   node.inputs.insert(node.inputs.end(), more);
 }
+
+// The variables that a step leaves as they are.
+class Constants {
+ public:
+  explicit Constants(const Graph& graph) : graph_(graph) {
+    for (const Node& node : graph.nodes) {
+      if (node.removed) continue;
+      for (ValueId v : written_variables(node)) written_.insert(alias_root(graph, v));
+    }
+  }
+  bool contains(ValueId v) const {
+    const ValueId root = alias_root(graph_, v);
+    return graph_.value(root).source == Value::Source::kVariable && written_.count(root) == 0;
+  }
+
+ private:
+  const Graph& graph_;
+  std::set<ValueId> written_;
+};
 
 // The nodes that find zeros, one for each matrix, and those that transpose it.
 class Finders {
@@ -86,13 +106,16 @@ class Finders {
 void find_nonzeros(Graph& graph, const KernelTable& kernels) {
   if (!kernels.find_nonzeros.run) return;
   Finders finders(graph);
+  const Constants constants(graph);
   const int n = static_cast<int>(graph.nodes.size());
   for (int i = 0; i < n; ++i) {
     const Node node = graph.nodes[i];  // a copy: finders move the nodes
     if (node.removed) continue;
     if (node.op == &kDense) {
       const ValueId bits = finders.row_bits(i, node.inputs[0], graph.shape(node.inputs[1])[1]);
-      if (bits != kNoValue) add_inputs(graph.nodes[i], {bits});
+      if (bits == kNoValue) continue;
+      add_inputs(graph.nodes[i], {bits});
+      if (constants.contains(node.inputs[1])) graph.nodes[i].attrs.set("w_stays", int64_t{1});
     }
     const Node* transpose = node.op == &kDenseGradInput ? graph.producer(node.inputs[0]) : nullptr;
     if (transpose && transpose->op == &kTransposeRows) {

@@ -75,6 +75,8 @@ int append(Graph& graph, const OpDef& op, std::vector<ValueId> inputs, Attrs att
 ValueId add_output(Graph& graph, int node, Shape shape, DType dtype, Layout layout = Layout::kRows);
 // Floats that a value occupies.
 int64_t storage_of(const Value& value);
+// The variables that a node writes.
+std::vector<ValueId> written_variables(const Node& node);
 // The value whose memory v shares.
 ValueId alias_root(const Graph& graph, ValueId v);
 

@@ -8,10 +8,8 @@
 
 namespace weft {
 
-namespace {
-
-// Variables that a node writes: the first input of an assignment; the variable and the slots of an update,
-// which follow what a fused one multiplies or sums.
+// The first input of an assignment; the variable and the slots of an update, which follow what a fused one multiplies
+// or sums.
 std::vector<ValueId> written_variables(const Node& node) {
   if (node.op == &kAssign) return {node.inputs[0]};
   const int variable = updated_input(node);
@@ -21,8 +19,6 @@ std::vector<ValueId> written_variables(const Node& node) {
   written.push_back(node.inputs[variable]);
   return written;
 }
-
-}  // namespace
 
 std::vector<int> schedule(const Graph& graph) {
   const int n = static_cast<int>(graph.nodes.size());

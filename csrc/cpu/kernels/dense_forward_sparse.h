@@ -1,5 +1,6 @@
 // dense_forward where x has many zeros. A unit of work is some rows of y by a group of panels; 64 steps at a time, the
-// sums waiting in y meanwhile. The terms of a sum are added in the order of the dense way, less those that are 0.
+// sums waiting in a buffer meanwhile. The terms of a sum are added in the order of the dense way, less those that are
+// 0.
 #pragma once
 
 #include "cpu/kernels/epilogue.h"
@@ -52,8 +53,8 @@ void finish_rows(const DenseForwardArgs& args, Range panels, Range rows) {
 }
 
 void dense_forward_run_sparse(const DenseForwardArgs& args, int tile, int n_tiles) {
-  const bool copied = args.w_stays && panel_size(args.k, args.n) <= kNearFloats;
-  const SparseUnits units = sparse_units(args.m, args.n, smaller(args.threads, n_tiles), copied);
+  const bool in_every_cache = args.w_stays && panel_size(args.k, args.n) <= kNearFloats;
+  const SparseUnits units = sparse_units(args.m, args.n, smaller(args.threads, n_tiles), in_every_cache);
   const Range range = split(units.count(), 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units.count());
   for (Walk unit = walk(range, units.row_blocks.count); unit.left > 0; advance(unit)) {

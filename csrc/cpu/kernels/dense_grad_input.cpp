@@ -41,8 +41,7 @@ WEFT_INLINE Grid grid_of(const DenseGradInputArgs& args, int n_tiles) {
   grid.groups = ceil_divide(args.k, kPanel);
   grid.blocks = batch_blocks(args.m);
   const int64_t for_cache = ceil_divide(grid.groups * kPanel, kStripRows);
-  const int64_t few_tiles = smaller(n_tiles, kTilesPerThread * args.threads);
-  const int64_t for_threads = n_tiles == 1 ? 1 : ceil_divide(3 * few_tiles, larger(1, grid.blocks));
+  const int64_t for_threads = n_tiles == 1 ? 1 : ceil_divide(3 * int64_t{n_tiles}, larger(1, grid.blocks));
   grid.strips = smaller(grid.groups, larger(for_cache, smaller(for_threads, ceil_divide(grid.groups, 2))));
   return grid;
 }

@@ -39,16 +39,17 @@ struct SparseGradient {
 };
 
 // The gradient of some rows of weights in a group of panels, from rows [m, m + 64) of the batch on top of what is in
-// the sums. After the last of them it is applied by `rule`, or left in the sums if that is kNone. kTogether: dy has
-// been copied together and x is there as its transpose, so that the strides are constants (5 %).
-template <UpdateRule rule, int kPanels, bool kTogether>
+// the sums. After the last of them it is applied by `rule`, or left in the sums if that is kNone. kConstantStrides:
+// dy has been copied together and x is there as its transpose (5 %).
+template <UpdateRule rule, int kPanels, bool kConstantStrides>
 __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel, Range columns, int64_t m) {
   const DenseGradKernelArgs& args = all.args;
   const int64_t rows = smaller(kPassRows, args.m - m), bits_stride = round_up(args.k, kPanel);
   const bool first = m == 0, last = m + rows >= args.m, masked = last && (panel + kPanels) * kPanel > args.n;
   const bool far = last && args.w && panel_size(args.k, args.n) > kFarFloats;
   const uint32_t* bits_of = args.column_bits + m / kColumnBits * bits_stride;  // (rows/32, k)
-  const int64_t x_row = kTogether ? 1 : all.x_row, dy_stride = kTogether ? kPanels * kPanel : all.dy_stride;
+  const int64_t x_row = kConstantStrides ? 1 : all.x_row,
+                dy_stride = kConstantStrides ? kPanels * kPanel : all.dy_stride;
   const float* dy = all.dy + m * dy_stride;  // (rows, kPanels, 16)
   float* sums = all.sums;                    // (kPanels, 16) of one column
   for (int64_t k = columns.begin; k < columns.end; k++, sums += kPanel) {
@@ -89,7 +90,7 @@ void run_add_rows(int64_t panels, const SparseGradient& all, int64_t panel, Rang
   if constexpr (kPanels > 1) {
     if (panels < kPanels) return run_add_rows<rule, kPanels - 1>(panels, all, panel, columns, m);
   }
-  if constexpr (kPanels + 1 >= kSparsePanels) {  // groups are as wide as can be where it matters
+  if constexpr (kPanels + 2 >= kSparsePanels) {  // narrower groups are those of layers that are not transposed
     if (all.x_row == 1 && all.dy_stride == kPanels * kPanel)
       return add_rows<rule, kPanels, true>(all, panel, columns, m);
   }
@@ -131,8 +132,9 @@ void run_units(SparseGradient& all, int tile, int n_tiles) {
   int64_t group = -1;
   const DenseGradKernelArgs& args = all.args;
   const int64_t threads = smaller(args.threads, n_tiles);
-  const Blocks groups = panel_groups(args.n, threads),
-               blocks = near_equal_blocks(args.k, round_up(ceil_divide(args.k, kUnitColumns), threads));
+  const Blocks groups = panel_groups(args.n, threads);
+  const int64_t for_threads = groups.count % threads == 0 ? 1 : threads;
+  const Blocks blocks = near_equal_blocks(args.k, round_up(ceil_divide(args.k, kUnitColumns), for_threads));
   const int64_t units = groups.count * blocks.count;
   const Range range = split(units, 1, tile, n_tiles);
   BatchPrefetch next_batch = prefetch_of(args.prefetch, range, units);

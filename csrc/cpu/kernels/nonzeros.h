@@ -28,33 +28,33 @@ WEFT_INLINE bool pays(int64_t nonzeros, int64_t elements) { return nonzeros * 10
 // enough for their sums to stay in L2, and not too few.
 constexpr int64_t kMostSparseRows = 128, kLeastSparseRows = 8;
 
-// Groups of panels, at most kSparsePanels each: as few as there can be, but like shares for a few tiles of each thread
+// Groups of panels, at most kSparsePanels each: as few as there can be, but like shares for the tiles of each thread
 // or, if groups would become too narrow, for all threads. The tiles of a thread follow each other, so that a group's
 // weights are read and updated by one thread: handed from core to core they can take longer than the product.
 WEFT_INLINE Blocks panel_groups(int64_t n, int64_t threads) {
   const int64_t panels = ceil_divide(n, kPanel), groups = ceil_divide(panels, kSparsePanels);
   const int64_t for_tiles = round_up(groups, kTilesPerThread * threads), for_threads = round_up(groups, threads);
-  if (threads > 1 && for_tiles * 4 <= panels) return near_equal_blocks(panels, for_tiles);
+  if (threads > 1 && for_tiles * 6 <= panels) return near_equal_blocks(panels, for_tiles);
   if (for_threads * 2 <= panels) return near_equal_blocks(panels, for_threads);
   return near_equal_blocks(panels, groups);
 }
 
 // How a product of m rows with n columns is cut into units, row blocks of one group being neighbours. A group is cut
 // along the batch only where threads would have unlike shares, because each unit fetches the group's weights anew.
-// Weights that nobody changes, and L2 holds, may lie in every core's: then groups are as wide as can be.
+// Weights that nobody changes, and L2 holds, may lie in every core's L2: then groups are as wide as can be.
 struct SparseUnits {
   Blocks groups, row_blocks;
   int64_t count() const { return groups.count * row_blocks.count; }
 };
-WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int64_t threads, bool copied = false) {
-  const Blocks groups = panel_groups(n, copied ? 1 : threads);
+WEFT_INLINE SparseUnits sparse_units(int64_t m, int64_t n, int64_t threads, bool in_every_cache = false) {
+  const Blocks groups = panel_groups(n, in_every_cache && m >= threads * kLeastSparseRows ? 1 : threads);
   const int64_t for_threads = groups.count % threads == 0 ? 1 : smaller(threads, ceil_divide(m, kLeastSparseRows));
   return {groups, near_equal_blocks(m, larger(for_threads, ceil_divide(m, kMostSparseRows)))};
 }
 
-// x in every lane, by way of an integer register: a broadcast from memory would take one more turn of the load ports,
-// which set the pace of these products (6 % of them).
-WEFT_INLINE Vec broadcast_past_load_ports(const float& x) {
+// x in every lane, by way of an integer register: on Zen 4 an integer's load does not take a turn of the ports that
+// load vectors, and these set the pace of the products (7 %).
+WEFT_INLINE Vec broadcast_past_vector_loads(const float& x) {
   int32_t bits;
   __builtin_memcpy(&bits, &x, sizeof(x));
   asm("" : "+r"(bits));  // or the compiler makes it the broadcast from memory again
@@ -68,7 +68,7 @@ WEFT_INLINE void multiply_nonzeros(Vec (&acc)[kPanels][kPanelVecs], uint64_t bit
                                    int64_t b_panel, Element x_at) {
   for (; bits != 0; bits &= bits - 1) {
     const int64_t step = __builtin_ctzll(bits);
-    const Vec element = broadcast_past_load_ports(x_at(step));
+    const Vec element = broadcast_past_vector_loads(x_at(step));
     const float* row = b + step * b_step;
     WEFT_UNROLL
     for (int p = 0; p < kPanels; p++) WEFT_UNROLL
@@ -92,7 +92,8 @@ WEFT_INLINE void prefetch_part(const Ahead& ahead, int64_t i, int64_t count) {
     for (int64_t b = 0; b < ahead.blocks; b++) __builtin_prefetch(ahead.at + line * kPanel + b * ahead.stride, 0, 2);
 }
 
-// A product of sparse rows with 64 rows of weights in panels: y += x w for one word of each row's bits.
+// A product of sparse rows with 64 rows of weights in panels: sums += x w for one word of each row's bits; with the
+// last word they become y.
 struct WordProduct {
   const uint64_t* bits;  // (rows), one word each
   const float* x;        // (rows, 64), stride x_stride

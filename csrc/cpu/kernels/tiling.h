@@ -14,17 +14,16 @@ WEFT_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 WEFT_INLINE int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Tiles of a thread: three where the work allows, more where each still takes some 60 us.
-constexpr int64_t kTilesPerThread = 3, kMostTilesPerThread = 9, kLongTileWork = 16 * kTileWork;
+// Tiles of a thread where the work allows: one that was interrupted leaves something for the others.
+constexpr int64_t kTilesPerThread = 3;
 
-// How many tiles suit `threads` threads: one for tiny work; else some per thread, so that a thread that was interrupted
-// or is slower leaves something for the others, as a multiple of the threads where that many fit.
+// How many tiles suit `threads` threads: one for tiny work; else up to three per thread, as a multiple of the threads
+// where that many fit.
 WEFT_INLINE int suitable_tiles(int64_t work, int64_t units, int threads) {
   const int64_t most = larger(1, smaller(work / kTileWork, units));
   if (threads <= 1 || most <= 1) return 1;
   if (most < threads) return static_cast<int>(most);
-  const int64_t wanted = smaller(kMostTilesPerThread, larger(kTilesPerThread, work / kLongTileWork / threads));
-  return static_cast<int>(smaller(wanted, most / threads) * threads);
+  return static_cast<int>(smaller(kTilesPerThread, most / threads) * threads);
 }
 
 // `size` items cut into `count` near-equal blocks, the longer ones first. No division per block: on small
