@@ -1,6 +1,5 @@
 // dense_forward where x has many zeros. A unit of work is some rows of y by a group of panels; 64 steps at a time, the
-// sums waiting in a buffer meanwhile. The terms of a sum are added in the order of the dense way, less those that are
-// 0.
+// sums waiting in a buffer meanwhile. The terms of a sum are added in the order of the dense way, without the zeros.
 #pragma once
 
 #include "cpu/kernels/epilogue.h"

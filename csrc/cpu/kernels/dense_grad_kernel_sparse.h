@@ -90,7 +90,7 @@ void run_add_rows(int64_t panels, const SparseGradient& all, int64_t panel, Rang
   if constexpr (kPanels > 1) {
     if (panels < kPanels) return run_add_rows<rule, kPanels - 1>(panels, all, panel, columns, m);
   }
-  if constexpr (kPanels + 2 >= kSparsePanels) {  // narrower groups are those of layers that are not transposed
+  if constexpr (kPanels + 2 >= kSparsePanels) {  // layers wide enough for x^T seldom have narrower groups
     if (all.x_row == 1 && all.dy_stride == kPanels * kPanel)
       return add_rows<rule, kPanels, true>(all, panel, columns, m);
   }
