@@ -106,8 +106,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual const char* name() const = 0;
-  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes, zeroed; throws OutOfMemory
-  virtual void release(void* memory) = 0;
+  virtual void* allocate(size_t bytes) = 0;              // aligned to 64 bytes, zeroed; throws OutOfMemory
+  virtual void release(void* memory, size_t bytes) = 0;  // as it was allocated
   virtual void copy_in(void* to, const void* from_host, size_t bytes) = 0;
   virtual void copy_out(void* to_host, const void* from, size_t bytes) = 0;
   // As copy_in, of what `fill` gives piece by piece. A program may run meanwhile, if it does not use `to`. A device
@@ -127,7 +127,7 @@ class Device {
 class Buffer {
  public:
   Buffer(Device& device, size_t bytes) : device_(&device), bytes_(bytes), data_(device.allocate(bytes)) {}
-  ~Buffer() { device_->release(data_); }
+  ~Buffer() { device_->release(data_, bytes_); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 

@@ -12,7 +12,7 @@ class CpuDevice final : public Device {
  public:
   const char* name() const override { return "cpu"; }
   void* allocate(size_t bytes) override;
-  void release(void* memory) override;
+  void release(void* memory, size_t bytes) override;
   void copy_in(void* to, const void* from_host, size_t bytes) override;
   void copy_out(void* to_host, const void* from, size_t bytes) override;
   const KernelTable& kernels() const override;

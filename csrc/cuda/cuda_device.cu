@@ -110,7 +110,7 @@ void* CudaDevice::allocate(size_t bytes) {
   return memory;
 }
 
-void CudaDevice::release(void* memory) {
+void CudaDevice::release(void* memory, size_t) {
   cudaSetDevice(index_);
   cudaFree(memory);  // waits for kernels that still use it; at exit the driver may be gone already
 }

@@ -20,7 +20,7 @@ class CudaDevice final : public Device {
 
   const char* name() const override { return name_.c_str(); }  // "cuda:0"
   void* allocate(size_t bytes) override;
-  void release(void* memory) override;
+  void release(void* memory, size_t bytes) override;
   void copy_in(void* to, const void* from_host, size_t bytes) override;
   void copy_out(void* to_host, const void* from, size_t bytes) override;
   void copy_in_pieces(void* to, size_t bytes, const Fill& fill) override;
