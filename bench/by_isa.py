@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -73,6 +74,16 @@ class Rates:
         }  # fmt: skip
 
 
+def rate_of(call: Callable[[], object], flops: int, seconds: float) -> float:
+    """GFLOP/s of calls that take about `seconds` together."""
+    call()
+    count, begin = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - begin) < seconds or count == 0:
+        call()
+        count += 1
+    return flops * count / elapsed * 1e-9
+
+
 def fraction(result: dict[str, Any], shape: str, column: str) -> float:
     """Median share of the peak, over the clean measurements where there are enough."""
     rates = result["clean"].get(shape, {}).get(column, [])
@@ -87,7 +98,11 @@ def best_fraction(result: dict[str, Any], shape: str, column: str) -> float:
 
 
 def measure_all(
-    options: argparse.Namespace, module: str, arguments: Sequence[str], **about: Any
+    options: argparse.Namespace,
+    module: str,
+    arguments: Sequence[str],
+    environment_of: Callable[[str], Mapping[str, str]] = lambda isa: {},
+    **about: Any,
 ) -> dict[str, Any]:
     """The results of every ISA, which --out is written with.
 
@@ -95,6 +110,7 @@ def measure_all(
         options: Of the command line, with those of `add_options`.
         module: What to start again, such as "bench.gemm".
         arguments: The options of that module's own that a worker needs.
+        environment_of: What is set for the worker of an ISA beside weft's own variables.
         **about: What else the results say of the run.
     """
     if importlib.util.find_spec("weft") is None:
@@ -104,23 +120,28 @@ def measure_all(
     results = {**machine.provenance(cpus), "threads": options.threads, **about, "isa": {}}
     for isa in options.isa:
         say(f"measuring {isa}")
-        results["isa"][isa] = _run_worker(options, module, isa, arguments)
+        results["isa"][isa] = _run_worker(options, module, isa, arguments, environment_of(isa))
     if options.out:
         write_json(options.out, results)
     return results
 
 
 def _run_worker(
-    options: argparse.Namespace, module: str, isa: str, arguments: Sequence[str]
+    options: argparse.Namespace,
+    module: str,
+    isa: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
 ) -> dict[str, Any]:
     command = [
         sys.executable, "-m", module, "--as-worker", "--isa", isa,
         "--threads", str(options.threads), "--rounds", str(options.rounds),
         "--seconds", str(options.seconds), *arguments,
     ]  # fmt: skip
-    environment = os.environ | {"WEFT_ISA": isa, "WEFT_NUM_THREADS": str(options.threads)}
+    own = {"WEFT_ISA": isa, "WEFT_NUM_THREADS": str(options.threads)}
+    all_of_it = {**os.environ, **own, **environment}
     done = subprocess.run(
-        command, env=environment, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
+        command, env=all_of_it, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -15,14 +15,13 @@ import importlib
 import importlib.util
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from bench import by_isa, report
-from bench.by_isa import ROLES, fraction
+from bench.by_isa import ROLES, fraction, rate_of
 
 LAYOUTS = ("channels_last", "contiguous_format")  # of PyTorch
 
@@ -122,16 +121,6 @@ def torch_calls(shape: Shape, batch: int, layout: str, pool: int) -> dict[str, C
         calls["grad_input"] = backward([True, False, False])
         calls["grad_kernel"] = backward([False, True, False])
     return calls
-
-
-def rate_of(call: Call, flops: int, seconds: float) -> float:
-    """GFLOP/s of calls that take about `seconds` together."""
-    call()
-    count, begin = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - begin) < seconds or count == 0:
-        call()
-        count += 1
-    return flops * count / elapsed * 1e-9
 
 
 def weft_rate(role: str, shape: Shape, batch: int, options: argparse.Namespace) -> float:

@@ -13,7 +13,7 @@ import pytest
 # bench/ belongs to the checkout, not to the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import data, gate, gemm, machine, report, stats, train
+from bench import blas, data, gate, gemm, machine, report, stats, train
 from bench.peers import PEERS, fastest
 from bench.stats import Block, summarise
 from bench.workloads import LSTM, WORKLOADS, Conv2D, Conv2DTranspose, Unsupported
@@ -201,6 +201,17 @@ def test_gemm_shapes() -> None:
     for bad in ("128x784", "0x1x1", "axbxc"):
         with pytest.raises(ValueError, match="MxKxN"):
             gemm.parse_shape(bad)
+
+
+def test_gemm_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gemm.parse_arguments(["--peers", "blas"])
+    assert "takes numpy and torch; got 'blas'" in capsys.readouterr().err
+    calls = {role: blas.numpy_call(role, (3, 5, 2)) for role in gemm.ROLES}
+    results = {role: np.asarray(call()) for role, call in calls.items()}
+    assert {role: result.shape for role, result in results.items()} == {
+        "forward": (3, 2), "grad_input": (3, 5), "grad_kernel": (5, 2),
+    }  # fmt: skip
 
 
 # --- tables and goals ---

@@ -1,0 +1,72 @@
+"""The three products of a dense layer as others compute them: NumPy (OpenBLAS), PyTorch (MKL).
+
+Row-major float32 operands and results that exist before the clock starts; no bias, no relu, which
+weft's own figures include. The instruction set is that of weft's process, as far as a library can
+be told: OpenBLAS by the name of a CPU, MKL by its limit and, on AMD, by its fast path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import machine
+from bench.peers import mkl_fast_path
+
+LIBRARIES = ("numpy", "torch")
+Call = Callable[[], object]
+Shape = tuple[int, int, int]  # (M, K, N)
+
+_OPENBLAS_CPU = {"avx2": "Haswell", "avx512": "SkylakeX"}
+_MKL_LIMIT = {"avx2": "AVX2", "avx512": "AVX512"}
+
+
+def environment(libraries: list[str], isa: str, threads: int, scratch: Path) -> dict[str, str]:
+    """What must be set before the interpreter starts; `scratch` is a folder to build in."""
+    found = {}
+    if "numpy" in libraries:
+        found |= {
+            "OPENBLAS_NUM_THREADS": str(threads), "OPENBLAS_CORETYPE": _OPENBLAS_CPU[isa],
+        }  # fmt: skip
+    if "torch" in libraries:
+        found |= {"MKL_NUM_THREADS": str(threads), "MKL_ENABLE_INSTRUCTIONS": _MKL_LIMIT[isa]}
+        if machine.is_amd():
+            found["LD_PRELOAD"] = str(mkl_fast_path.compile_library(scratch))
+    return found
+
+
+def numpy_call(role: str, shape: Shape) -> Call:
+    import numpy as np
+
+    m, k, n = shape
+    random = np.random.default_rng(0)
+    x, w, dy = (random.standard_normal(size, dtype=np.float32) for size in ((m, k), (k, n), (m, n)))
+    y, dx, dw = np.empty_like(dy), np.empty_like(x), np.empty_like(w)
+    calls: dict[str, Call] = {
+        "forward": lambda: np.matmul(x, w, out=y),
+        "grad_input": lambda: np.matmul(dy, w.T, out=dx),
+        "grad_kernel": lambda: np.matmul(x.T, dy, out=dw),
+    }
+    return calls[role]
+
+
+def torch_call(role: str, shape: Shape, threads: int) -> Call:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    m, k, n = shape
+    x, w, dy = torch.randn(m, k), torch.randn(k, n), torch.randn(m, n)
+    y, dx, dw = torch.empty_like(dy), torch.empty_like(x), torch.empty_like(w)
+    calls: dict[str, Call] = {
+        "forward": lambda: torch.mm(x, w, out=y),
+        "grad_input": lambda: torch.mm(dy, w.T, out=dx),
+        "grad_kernel": lambda: torch.mm(x.T, dy, out=dw),
+    }
+    return calls[role]
+
+
+def call_of(library: str, role: str, shape: Shape, threads: int) -> Call:
+    if library == "numpy":
+        return numpy_call(role, shape)
+    return torch_call(role, shape, threads)
