@@ -131,10 +131,20 @@ def test_bad_validation_data_is_found_before_training():
         ("mse", ONE_HOT[:, :2], "mean_squared_error expects y of shape (None, 3), got (None, 2)"),
         ("mse", ONE_HOT[..., None][..., [0, 0]], "expects y of shape (None, 3)"),
         ("mse", np.full((12, 3), np.inf), "finite numbers in y"),
+        ("binary_crossentropy", 5 * ONE_HOT, "targets from 0 to 1, got targets from 0.0 to 5.0"),
+        (
+            weft.losses.BinaryCrossentropy(from_logits=True),
+            2 * ONE_HOT - 1,
+            "binary_crossentropy expects targets from 0 to 1, got targets from -1.0 to 1.0",
+        ),
     ],
 )
 def test_bad_targets(loss, y, message):
     check_unchanged(make_model(loss), lambda m: m.fit(X, y, verbose=0), message)
+
+
+def test_targets_that_rounding_put_beside_the_range_pass():
+    make_model("binary_crossentropy").fit(X, ONE_HOT * np.float32(1.0000001), verbose=0)
 
 
 @pytest.mark.parametrize(

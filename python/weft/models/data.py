@@ -167,13 +167,16 @@ def check_targets(y: Array, output: Sequence[int | None], loss: Any, method: str
         weft's other losses; y itself for losses that users wrote.
 
     Raises:
-        ValueError: The rank, a size, or a label does not fit.
+        ValueError: The rank, a size, or a label does not fit, or binary cross-entropy's targets
+            are not from 0 to 1.
     """
     check_finite(y, method, "y")
     if is_sparse(loss):
         return _check_labels(y, output, loss, method)
     if not is_builtin(loss):
         return y
+    if _is(loss, losses.BinaryCrossentropy, losses.binary_crossentropy):
+        _check_probabilities(y, loss)
     wanted = tuple(output[1:])
     got = y.shape[1:]
     if (got == () and wanted == (1,)) or (got[-1:] == (1,) and got[:-1] == wanted):
@@ -226,12 +229,21 @@ def _check_labels(y: Array, output: Sequence[int | None], loss: Any, method: str
     return y
 
 
+def _check_probabilities(y: Array, loss: Any) -> None:
+    # What scaling rounds to just outside the range is let through.
+    if y.size and (y.min() < -1e-3 or y.max() > 1 + 1e-3):
+        raise ValueError(
+            f"{loss.name} expects targets from 0 to 1, got targets from {y.min()} to {y.max()}."
+        )
+
+
 def is_sparse(loss: Any) -> bool:
     """Whether the loss takes class indices."""
-    return (
-        isinstance(loss, losses.SparseCategoricalCrossentropy)
-        or getattr(loss, "fn", None) is losses.sparse_categorical_crossentropy
-    )
+    return _is(loss, losses.SparseCategoricalCrossentropy, losses.sparse_categorical_crossentropy)
+
+
+def _is(loss: Any, kind: type, function: Any) -> bool:
+    return isinstance(loss, kind) or getattr(loss, "fn", None) is function
 
 
 def is_builtin(thing: Any) -> bool:
