@@ -13,12 +13,6 @@ _counts: dict[str, int] = {}
 _SIMILAR = 0.75  # how much of two names must be equal for one to be suggested for the other
 _SHORT = 8  # names in a table that an error lists
 
-_FILES = (
-    "weft saves the weights alone; call model.save_weights(path), then make the model again (by "
-    "its code, or weft.models.model_from_json) and call model.load_weights(path)."
-)
-_INSTEAD = dict.fromkeys(("load_model", "save_model"), _FILES)
-
 
 class Missing:
     """An attribute that Keras has and weft has not: reading it says what to use instead.
@@ -26,7 +20,7 @@ class Missing:
     Subclasses and objects may have one of this name all the same.
     """
 
-    def __init__(self, instead: str = _FILES) -> None:
+    def __init__(self, instead: str) -> None:
         self._instead = instead
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
@@ -146,11 +140,6 @@ def explain_missing(module: str) -> None:
     def look_up(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if name in _INSTEAD:
-            text = f"{module} has no {name!r}: {_INSTEAD[name]}"
-            # `from module import name` would replace the text of an AttributeError by its own.
-            importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
-            raise ImportError(text) if importing else AttributeError(text)
         known = [each for each in public_names(module) if not each.startswith("_")]
         hint = did_you_mean(name, known) or ": weft does not have all of Keras."
         raise AttributeError(f"{module} has no {name!r}{hint}")

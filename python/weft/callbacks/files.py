@@ -1,4 +1,4 @@
-"""Callbacks that write files: weights of good epochs, and a table of all values."""
+"""Callbacks that write files: models of good epochs, and a table of all values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from weft.callbacks.monitor import MonitorCallback
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Saves the model's weights (`model.save_weights`) after epochs or every so many batches.
+    """Saves the model (`model.save`) or its weights after epochs or every so many batches.
 
     Args:
         filepath: The file; may hold fields such as `{epoch:02d}` and `{val_loss:.2f}`.
         monitor: The value that tells which epoch is best.
         verbose: 1 to print when it saves.
         save_best_only: Whether to save only when the value became better.
-        save_weights_only: Whether only weights are wanted: they are what is saved in any case,
-            with a warning unless this is True.
+        save_weights_only: Whether to save the weights alone (`model.save_weights`); a model that is
+            no Sequential is never saved whole, of which a warning tells.
         mode: "min", "max", or "auto", which goes by the name.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: If given, only values that are better than this are saved.
@@ -47,12 +47,6 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint expects save_freq 'epoch' or a number of batches, "
                 f"got {save_freq!r}."
             )
-        if not save_weights_only:
-            warnings.warn(
-                "ModelCheckpoint saves the weights alone, which model.load_weights reads; "
-                "pass save_weights_only=True.",
-                stacklevel=2,
-            )
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -66,9 +60,20 @@ class ModelCheckpoint(MonitorCallback):
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Checks the monitored name, if it is going to be used."""
+        """Checks the monitored name, if it is going to be used, and what can be saved."""
         if self.save_best_only:
             super().on_train_begin(logs)
+        if not self.save_weights_only and not self._saves_models():
+            warnings.warn(
+                f"ModelCheckpoint saves the weights of {self.model} alone, which "
+                "model.load_weights reads; pass save_weights_only=True.",
+                stacklevel=2,
+            )
+
+    def _saves_models(self) -> bool:
+        from weft.models import Sequential  # which imports the callbacks
+
+        return isinstance(self.model, Sequential)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes note of the epoch for the file's name."""
@@ -111,7 +116,10 @@ class ModelCheckpoint(MonitorCallback):
         folder = os.path.dirname(path)
         if folder:
             os.makedirs(folder, exist_ok=True)
-        self.model.save_weights(path, overwrite=True)
+        if self.save_weights_only or not self._saves_models():
+            self.model.save_weights(path, overwrite=True)
+        else:
+            self.model.save(path, overwrite=True)
 
 
 class CSVLogger(Callback):

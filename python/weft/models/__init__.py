@@ -8,8 +8,9 @@ from typing import Any
 from weft import _names
 from weft.models.model import Model
 from weft.models.sequential import Sequential
+from weft.saving import load_model, save_model
 
-__all__ = ["Model", "Sequential", "clone_model", "model_from_json"]
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 def clone_model(model: Sequential) -> Sequential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from weft import _core, _names, config
@@ -69,6 +69,15 @@ class Compilable:
         self.stop_training = False
         self.last_fit_mode: str | None = None
         self.history: History | None = None
+
+    def _random_state(self) -> list[int]:
+        """What the order of samples and the random numbers of training go on from."""
+        return [self._seed, self._state.draw, self._passes]
+
+    def _set_random_state(self, state: Sequence[int]) -> None:
+        self._seed, draw, self._passes = (int(number) for number in state)
+        self._state = _core.StepState(self._seed)
+        self._state.draw = draw
 
     def record_outputs(self, trace: Trace, x: Tensor) -> Tensor:
         """Records the model on a batch."""

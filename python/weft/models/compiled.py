@@ -113,6 +113,15 @@ class Compiled:
             return [entry.metric for entry in self.metrics]
         return [metric for metric in self._made if metric is not None]
 
+    def describe_metrics(self) -> dict[str, list[Any]]:
+        """The arguments of `compile`: names, functions, and the configurations of metrics."""
+        described: dict[str, list[Any]] = {"metrics": [], "weighted_metrics": []}
+        for wanted, weighted in self._wanted:
+            if isinstance(wanted, metrics.Metric):
+                wanted = metrics.serialize(wanted)
+            described["weighted_metrics" if weighted else "metrics"].append(wanted)
+        return described
+
     def record_loss(
         self, trace: Trace, y: Tensor | None, outputs: Tensor, weights: Tensor | None
     ) -> Tensor:

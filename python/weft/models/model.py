@@ -50,8 +50,7 @@ class Model(Trainer, Layer):
         self._input_shape: PartialShape | None = None
         self._output_shape: PartialShape | None = None
 
-    save = _names.Missing()
-    export = _names.Missing()
+    export = _names.Missing("weft trains and predicts; model.save(path) keeps the model in a file.")
     inputs = _names.Missing(_TENSORS)
     outputs = _names.Missing(_TENSORS)
 
@@ -146,6 +145,39 @@ class Model(Trainer, Layer):
         layer: Layer = _names.lookup("layer", str(name), {each.name: each for each in layers})
         return layer
 
+    def __reduce__(self) -> Any:
+        """Refuses copies and pickles; a Sequential has them."""
+        raise TypeError(
+            f"{self} is no Sequential and cannot be copied or pickled; make another one by the "
+            "same code and call set_weights(model.get_weights())."
+        )
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        include_optimizer: bool = True,
+    ) -> None:
+        """Writes a Sequential with all that `weft.models.load_model` needs to a safetensors file.
+
+        That is its structure, its weights, and what `compile` was given, whatever the file's name
+        ends in. Training that goes on in the loaded model takes the steps that it would have
+        taken in this one.
+
+        Args:
+            filepath: The file.
+            overwrite: Whether it may exist already.
+            include_optimizer: Whether to keep the optimizer's state, too.
+
+        Raises:
+            ValueError: The model is not built, is no Sequential, or uses a lambda.
+            OSError: The file cannot be written (FileExistsError: it must not be overwritten);
+                what was there is unharmed.
+        """
+        from weft.models import files
+
+        files.save(self, filepath, overwrite, include_optimizer)
+
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes the weights to a safetensors file, whatever its name ends in.
 
@@ -166,7 +198,7 @@ class Model(Trainer, Layer):
         weights.save(self, filepath, overwrite)
 
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Reads weights that `save_weights` wrote.
+        """Reads weights that `save_weights` or `save` wrote.
 
         Args:
             filepath: The file.

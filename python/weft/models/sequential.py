@@ -205,7 +205,15 @@ class Sequential(Model):
             return None
         return self._shapes[1 + self._stack.index(layer)]
 
-    # Configuration
+    # Copies and configuration
+
+    def __reduce__(self) -> Any:
+        """For `copy.deepcopy` and `pickle`; a copy that is not built is not compiled either."""
+        from weft.models import files
+
+        if not self.built:
+            return type(self).from_config, (self.get_config(),)
+        return files.restore, (files.describe(self),)
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal model, without its weights."""

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from weft import _names
-from weft.graph import Variable
-from weft.saving import load_file, save_file
+from weft.graph import Array, Variable
+from weft.saving import load_file, read_header, save_file
 
 
 def named_weights(layer: Any, prefix: str = "") -> dict[str, Variable]:
@@ -38,20 +38,52 @@ def _put(named: dict[str, Variable], name: str, variable: Variable) -> None:
 
 def save(model: Any, filepath: str | os.PathLike[str], overwrite: bool) -> None:
     """See `Model.save_weights`."""
+    check_target(model, filepath, overwrite)
+    tensors = {name: variable.numpy() for name, variable in named_weights(model).items()}
+    save_file(tensors, filepath, {"format": "weft weights"})
+
+
+def check_target(model: Any, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    """ValueError if nothing is there to save, FileExistsError if it may not be saved there."""
     if not model.built:
         raise ValueError(f"{model} has no weights to save: build it or call it on data first.")
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)} exists already; pass overwrite=True.")
-    tensors = {name: variable.numpy() for name, variable in named_weights(model).items()}
-    save_file(tensors, filepath, {"format": "weft weights"})
 
 
 def load(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool) -> None:
     """See `Model.load_weights`."""
     if not model.built:
         raise ValueError(f"{model} has no weights to load into: build it or call it on data first.")
-    path = os.fspath(filepath)
-    tensors = load_file(filepath)
+    from weft.models import files  # which imports this module
+
+    tensors, texts = read(filepath)
+    assign(model, files.weights_of(tensors, texts), os.fspath(filepath), skip_mismatch)
+
+
+# What other programs' files begin with.
+_FOREIGN = {b"PK\x03\x04": "a zip archive, as Keras's .keras files are", b"\x89HDF": "an HDF5 file"}
+
+
+def read(filepath: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors of a safetensors file and its header's texts.
+
+    Raises:
+        ValueError: It is no such file, or is damaged.
+        OSError: It cannot be read.
+    """
+    with open(filepath, "rb") as file:
+        foreign = _FOREIGN.get(file.read(4))
+    if foreign:
+        raise ValueError(
+            f"{os.fspath(filepath)} is {foreign}; weft reads the safetensors files that its own "
+            "save and save_weights write."
+        )
+    return load_file(filepath), read_header(filepath).metadata
+
+
+def assign(model: Any, tensors: dict[str, Array], path: str, skip_mismatch: bool = False) -> None:
+    """Sets a model's weights to tensors by name, all or none; `path` is where they are from."""
     wanted = named_weights(model)
     fitting = {}
     for name, variable in wanted.items():

@@ -140,6 +140,11 @@ class Optimizer:
     lr = learning_rate
 
     @property
+    def schedule(self) -> Callable[..., float] | None:
+        """What the learning rate follows, None if it is a number."""
+        return self._schedule
+
+    @property
     def iterations(self) -> int:
         """Updates made so far."""
         return self._iterations
@@ -272,6 +277,33 @@ class Optimizer:
     def get_weights(self) -> list[Array]:
         """Copies of the slots."""
         return [slot.numpy() for slot in self.variables]
+
+    def slots_by_name(self, names: Mapping[Variable, str]) -> dict[str, Array]:
+        """Copies of the slots of some variables, e.g. "dense/kernel/momentum"."""
+        kinds = self._rule().slots
+        return {
+            f"{names[variable]}/{kind}": slot.numpy()
+            for variable, slots in self._slots.items()
+            if variable in names
+            for kind, slot in zip(kinds, slots, strict=True)
+        }
+
+    def set_slots(
+        self, variables: Mapping[str, Variable], tensors: Mapping[str, Array], iterations: int
+    ) -> None:
+        """Goes on from the state that `slots_by_name` and `iterations` gave.
+
+        Raises:
+            ValueError: A slot has another shape than its variable.
+            KeyError: A slot is missing.
+        """
+        rule = self._rule()
+        for name, variable in variables.items():
+            names = [f"{name}/{kind}" for kind in rule.slots]
+            if names and names[0] in tensors:  # else it is not trained
+                for slot, each in zip(self._slots_of(variable, rule), names, strict=True):
+                    slot.assign(tensors[each])
+        self._iterations = iterations
 
     def _rule(self) -> Rule:
         raise NotImplementedError(f"{type(self).__name__} must define _rule(self).")

@@ -1,0 +1,307 @@
+"""model.save, load_model, copies and pickles: what comes back goes on as the original would."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import weft
+from weft import layers, ops
+from weft.saving import load_file, read_header, save_file
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(60, 8)).astype(np.float32)
+LABELS = RANDOM.integers(0, 3, 60)
+
+OPTIMIZERS = {
+    "sgd": lambda: weft.optimizers.SGD(0.1),
+    "momentum": lambda: weft.optimizers.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=1.0),
+    "rmsprop": lambda: weft.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
+    "adamw": lambda: weft.optimizers.AdamW(
+        weft.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9), weight_decay=0.01
+    ),
+}
+
+
+class Double(layers.Layer):
+    """A layer of one's own."""
+
+    def call(self, inputs):
+        return inputs * 2.0
+
+
+class Halves(weft.initializers.Initializer):
+    """An initializer of one's own."""
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, 0.5, np.float32)
+
+
+def squash(x):
+    return ops.tanh(x) * 0.5
+
+
+def squared(y_true, y_pred):
+    return ops.square(y_true - y_pred)
+
+
+def make_model(optimizer="adamw"):
+    weft.utils.set_random_seed(3)
+    model = weft.Sequential(
+        [
+            weft.Input((8,)),
+            layers.Dense(16, activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            weft.Sequential([layers.Dense(5, activation="tanh")]),
+            layers.Dense(3, activation="softmax", trainable=False),
+        ]
+    )
+    metrics = ["accuracy", weft.metrics.SparseTopKCategoricalAccuracy(2)]
+    loss = weft.losses.SparseCategoricalCrossentropy()
+    model.compile(OPTIMIZERS[optimizer](), loss, metrics=metrics, weighted_metrics=["accuracy"])
+    return model
+
+
+def train(model, epochs=2):
+    return model.fit(X, LABELS, batch_size=16, epochs=epochs, verbose=0).history
+
+
+def saved(model, path):
+    model.save(path)
+    return weft.models.load_model(path)
+
+
+WAYS = {
+    "file": lambda model, folder: saved(model, folder / "model.keras"),
+    "copy": lambda model, folder: copy.deepcopy(model),
+    "pickle": lambda model, folder: pickle.loads(pickle.dumps(model)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_goes_on_with_the_same_bits(way, optimizer, tmp_path):
+    model = make_model(optimizer)
+    train(model)
+    other = WAYS[way](model, tmp_path)
+    assert other is not model
+    assert other.optimizer.iterations == model.optimizer.iterations == 8
+    assert other.evaluate(X, LABELS, verbose=0) == model.evaluate(X, LABELS, verbose=0)
+    before = model.get_weights()
+    history = train(other)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # nothing is shared
+    assert history == train(model)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [layer.trainable for layer in other.layers] == [True, True, True, True, False]
+
+
+def test_without_the_optimizers_state(tmp_path):
+    model = make_model()
+    train(model)
+    model.save(tmp_path / "m", include_optimizer=False)
+    assert not any(name.startswith("optimizer/") for name in load_file(tmp_path / "m"))
+    other = weft.models.load_model(tmp_path / "m")
+    assert other.optimizer.iterations == 0
+    assert type(other.optimizer) is weft.optimizers.AdamW
+    np.testing.assert_array_equal(model(X), other(X))
+
+
+def test_uncompiled(tmp_path):
+    model = make_model()
+    model.save(tmp_path / "m")
+    other = weft.saving.load_model(tmp_path / "m", compile=False)
+    assert not other.compiled
+    weft.models.save_model(other, tmp_path / "n")
+    again = weft.models.load_model(tmp_path / "n")
+    assert not again.compiled
+    np.testing.assert_array_equal(model(X), again(X))
+
+
+def test_a_model_saved_before_training_trains_the_same(tmp_path):
+    model = make_model("momentum")
+    other = saved(model, tmp_path / "m")
+    assert train(model) == train(other)
+
+
+def test_copies_of_what_is_not_built():
+    model = weft.Sequential([layers.Dense(2)])
+    other = copy.deepcopy(model)
+    assert not other.built
+    assert other.layers[0].units == 2
+    assert other.layers[0] is not model.layers[0]
+
+
+def test_things_of_ones_own(tmp_path):
+    def make():
+        model = weft.Sequential(
+            [
+                weft.Input((8,)),
+                layers.Dense(3, activation=squash, kernel_initializer=Halves()),
+                Double(),
+            ]
+        )
+        model.compile("adam", squared, metrics=[squared, "mae"])
+        return model
+
+    model, y = make(), X[:, :3]
+    model.fit(X, y, verbose=0)
+    model.save(tmp_path / "m")
+    own = {"squash": squash, "squared": squared, "Double": Double, "Halves": Halves}
+    other = weft.models.load_model(tmp_path / "m", custom_objects=own)
+    copies = [other, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    history = model.fit(X, y, epochs=2, verbose=0).history
+    assert sorted(history) == ["loss", "mae", "squared"]
+    for each in copies:
+        assert each.fit(X, y, epochs=2, verbose=0).history == history
+    for name, message in {
+        "squash": "needs your function 'squash'; pass custom_objects",
+        "squared": "needs your function 'squared'; pass custom_objects",
+        "Double": "Unknown layer 'Double'",
+        "Halves": "Unknown initializer 'Halves'",
+    }.items():
+        some = {key: value for key, value in own.items() if key != name}
+        with pytest.raises(ValueError, match=message):
+            weft.models.load_model(tmp_path / "m", custom_objects=some)
+
+
+def test_a_class_derived_from_sequential(tmp_path):
+    model = Stack([weft.Input((8,)), layers.Dense(2)])
+    model.save(tmp_path / "m")
+    other = weft.models.load_model(tmp_path / "m", custom_objects={"Stack": Stack})
+    assert type(other) is type(copy.deepcopy(model)) is Stack
+    np.testing.assert_array_equal(model(X), other(X))
+
+
+class Stack(weft.Sequential):
+    """A Sequential of one's own."""
+
+
+def test_functions_of_weft(tmp_path):
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(3, activation=ops.tanh)])
+    model.compile("sgd", weft.losses.mean_squared_error, metrics=[weft.losses.mean_absolute_error])
+    other = saved(model, tmp_path / "m")
+    runs = [each.fit(X, X[:, :3], verbose=0).history for each in (model, other)]
+    assert runs[0] == runs[1]
+    assert sorted(runs[0]) == ["loss", "mean_absolute_error"]
+    texts = read_header(tmp_path / "m").metadata
+    texts["compile"] = texts["compile"].replace("mean_squared_error", "system")
+    save_file(load_file(tmp_path / "m"), tmp_path / "m", texts)
+    with pytest.raises(ValueError, match="needs weft's function 'system', which is not there"):
+        weft.models.load_model(tmp_path / "m")
+
+
+def test_recurrent_and_convolutional_layers(tmp_path):
+    model = weft.Sequential(
+        [
+            weft.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Reshape((2, 6)),
+            layers.Bidirectional(layers.LSTM(3)),
+            layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    images = RANDOM.normal(size=(5, 6, 6, 1))
+    model.fit(images, images[:, 0, 0], verbose=0)
+    other = saved(model, tmp_path / "m")
+    np.testing.assert_array_equal(model.predict(images), other.predict(images))
+
+
+def test_what_cannot_be_saved(tmp_path):
+    class Own(weft.Model):
+        def call(self, inputs):
+            return inputs
+
+    for action in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="Own 'mine' is no Sequential and cannot be copied"):
+            action(Own(name="mine"))
+    path = tmp_path / "m"
+    cases = [
+        (weft.Sequential([layers.Dense(1)]), "has no weights to save: build it"),
+        (Own(name="mine"), "save describes Sequential models; of Own 'mine' call save_weights"),
+        (
+            weft.Sequential([weft.Input((8,)), layers.Dense(1, activation=lambda x: x)]),
+            "uses a function without a name of its own",
+        ),
+    ]
+    scheduled = weft.Sequential([weft.Input((8,)), layers.Dense(1)])
+    scheduled.compile(weft.optimizers.SGD(lambda: 0.1), "mse")
+    cases.append((scheduled, "learning rate is a function"))
+    for model, message in cases:
+        with pytest.raises(ValueError, match=message):
+            model.save(path)
+        assert not path.exists()
+    make_model().save(path)
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        make_model().save(path, overwrite=False)
+
+
+def test_files_of_other_kinds(tmp_path):
+    path = tmp_path / "m"
+    model = make_model()
+    model.save_weights(path)
+    with pytest.raises(ValueError, match="holds tensors but no model"):
+        weft.models.load_model(path)
+    for begin, message in ((b"PK\x03\x04", "a zip archive, as Keras"), (b"\x89HDF", "an HDF5")):
+        path.write_bytes(begin + b"\0" * 100)
+        for load in (weft.models.load_model, model.load_weights):
+            with pytest.raises(ValueError, match=message):
+                load(path)
+    with pytest.raises(FileNotFoundError):
+        weft.models.load_model(tmp_path / "none")
+
+
+def test_damaged_files(tmp_path):
+    model = make_model("momentum")
+    train(model)
+    whole, broken = tmp_path / "m", tmp_path / "b"
+    model.save(whole)
+    tensors, texts = load_file(whole), read_header(whole).metadata
+
+    def check(tensors, texts, message):
+        save_file(tensors, broken, texts)
+        with pytest.raises(ValueError, match=message):
+            weft.models.load_model(broken)
+
+    check(tensors, {**texts, "model": "{"}, "damaged: its header describes no model")
+    check(tensors, {**texts, "compile": "no"}, "damaged: its header describes no compile")
+    check(tensors, {key: texts[key] for key in ("format",)}, "describes no model")
+    check(
+        tensors, {**texts, "model": '{"class_name": "Sequential"}'}, "no model that weft can make"
+    )
+    check(tensors, {**texts, "compile": "[]"}, "no model that weft can make")
+    for name, message in (
+        ("weights/dense/kernel", "'dense/kernel' of shape .8, 16., which .* does not hold"),
+        ("optimizer/dense/kernel/momentum", "damaged: it lacks slots of the optimizer"),
+    ):
+        check({key: value for key, value in tensors.items() if key != name}, texts, message)
+        check({**tensors, name: tensors[name][:1]}, texts, r"kernel.*shape .8, 16., got")
+    whole.write_bytes(whole.read_bytes()[:-10])
+    with pytest.raises(ValueError, match="m"):
+        weft.models.load_model(whole)
+
+
+def test_load_weights_reads_whole_models(tmp_path):
+    model, other = make_model(), weft.models.clone_model(make_model())
+    train(model)
+    model.save(tmp_path / "m")
+    other.load_weights(tmp_path / "m")
+    np.testing.assert_array_equal(model(X), other(X))
+
+
+def test_checkpoints_hold_whole_models(tmp_path):
+    model = make_model()
+    path = tmp_path / "best.keras"
+    checkpoint = weft.callbacks.ModelCheckpoint(path, monitor="loss", save_best_only=True)
+    model.fit(X, LABELS, epochs=3, callbacks=[checkpoint], verbose=0)
+    best = weft.models.load_model(path)
+    model.load_weights(path)
+    np.testing.assert_array_equal(model(X), best(X))
+    assert best.compiled
