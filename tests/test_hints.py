@@ -142,6 +142,7 @@ def test_similar_names_are_suggested(name, meant):
     [
         ("weft.layers", "Masking"),
         ("weft.layers", "Cores"),
+        ("weft.layers", "Conv3D"),
         ("weft.metrics", "f1_score"),
         ("weft.metrics", "AUC"),
         ("weft", "applications"),

@@ -57,6 +57,8 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     written = str(name).lower()
     by_lower = {each.lower(): each for each in reversed(list(known))}  # the first of equal ones
     near = difflib.get_close_matches(written, by_lower, 1, _SIMILAR)
+    if near and re.findall(r"\dd", near[0]) != re.findall(r"\dd", written):
+        near = []  # Conv3D is no misspelt Conv2D
     if not near and len(written) > 2:  # the beginning of a name
         near = sorted(each for each in by_lower if each.startswith(written))
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
