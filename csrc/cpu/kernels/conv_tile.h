@@ -81,11 +81,10 @@ __attribute__((noinline)) void short_runs_tile(const ConvTileArgs& args) {
   begin_conv_tile(acc, args);
   const int64_t a_stride = args.product.a_stride, b_panel = args.product.b_panel;
   const float* b = args.product.b;
+  const float *a = args.product.a, *lower = lower_half(a, kRows, a_stride);
   const int32_t* end = args.offsets + args.runs_y * args.runs_x * args.product.steps;
-  for (const int32_t* offset = args.offsets; offset < end; offset++, b += kPanel) {
-    const float* a = args.product.a + *offset;
-    multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) { return a[i * a_stride]; });
-  }
+  for (const int32_t* offset = args.offsets; offset < end; offset++, b += kPanel)
+    multiply_step_of_rows(acc, a + *offset, lower + *offset, a_stride, b, b_panel);
   end_conv_tile(acc, args);
 }
 
