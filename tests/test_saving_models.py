@@ -163,7 +163,7 @@ def test_things_of_ones_own(tmp_path):
         "squash": "needs your function 'squash'; pass custom_objects",
         "squared": "needs your function 'squared'; pass custom_objects",
         "Double": "Unknown layer 'Double'",
-        "Halves": "Unknown initializer 'Halves'",
+        "Halves": "Unknown initializer 'Halves'.*pass classes of your own as custom_objects",
     }.items():
         some = {key: value for key, value in own.items() if key != name}
         with pytest.raises(ValueError, match=message):
@@ -180,6 +180,168 @@ def test_a_class_derived_from_sequential(tmp_path):
 
 class Stack(weft.Sequential):
     """A Sequential of one's own."""
+
+
+class Net(weft.Sequential):
+    """A Sequential of one's own that makes its layers by itself."""
+
+    def __init__(self, units):
+        super().__init__([weft.Input((8,)), layers.Dense(units), layers.Dense(3)])
+
+
+class Scale(layers.Layer):
+    """A layer of one's own with an argument that its configuration does not hold."""
+
+    def __init__(self, factor=5.0):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs):
+        return inputs * self.factor
+
+
+class Sized(layers.Layer):
+    """A layer of one's own with a tuple."""
+
+    def __init__(self, size=(1, 1), **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs):
+        return inputs * (2.0 if self.size == (2, 2) else 3.0)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+def check_all_ways(model, tmp_path, own=None):
+    """The model, trained, goes on in all ways to keep it as it would by itself."""
+    train(model)
+    model.save(tmp_path / "m")
+    others = [
+        weft.models.load_model(tmp_path / "m", custom_objects=own),
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+    ]
+    history = train(model)
+    for other in others:
+        assert type(other) is type(model)
+        assert train(other) == history
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    return others
+
+
+def compiled(model, optimizer="adam", **options):
+    model.compile(optimizer, "sparse_categorical_crossentropy", **options)
+    return model
+
+
+def test_a_class_that_makes_its_own_layers(tmp_path):
+    check_all_ways(compiled(Net(4)), tmp_path, {"Net": Net})
+    with pytest.raises(ValueError, match=r"Unknown model 'Net'.*pass classes of your own"):
+        weft.models.load_model(tmp_path / "m")
+
+
+def test_layers_as_activations_and_other_kinds_of_metrics(tmp_path):
+    stack = [weft.Input((8,)), layers.Dense(4, activation=layers.LeakyReLU(0.3)), Sized((2, 2))]
+    model = weft.Sequential([*stack, layers.Dense(3, activation="softmax")])
+    metrics = [weft.metrics.SparseCategoricalAccuracy, "accuracy"]
+    metrics += [weft.losses.SparseCategoricalCrossentropy()]
+    for other in check_all_ways(compiled(model, metrics=metrics), tmp_path, {"Sized": Sized}):
+        assert other.layers[1].size == (2, 2)
+        np.testing.assert_array_equal(other(X), model(X))
+
+
+def test_what_was_changed_after_compile(tmp_path):
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(4), layers.Dense(3)])
+    optimizer = weft.optimizers.AdamW(0.01, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    compiled(model, optimizer)
+    model.layers[0].trainable = False  # which only the next compile will heed
+    before = model.layers[0].get_weights()[0]
+    for other in check_all_ways(model, tmp_path):
+        assert not other.layers[0].trainable
+        assert not np.array_equal(before, other.layers[0].get_weights()[0])
+
+
+def test_flags_of_inner_layers(tmp_path):
+    inner = layers.Bidirectional(layers.LSTM(3))
+    model = weft.Sequential([weft.Input((2, 4)), inner, layers.Dense(3)])
+    inner.backward_layer.trainable = False
+    compiled(model)
+    x = X.reshape(-1, 2, 4)
+    model.fit(x, LABELS, verbose=0)
+    other = saved(model, tmp_path / "m")
+    assert not other.layers[0].backward_layer.trainable
+    assert model.fit(x, LABELS, verbose=0).history == other.fit(x, LABELS, verbose=0).history
+
+
+def test_what_copies_cannot_tell(tmp_path):
+    class Dense(layers.Dense):
+        pass
+
+    shared = layers.Dense(8)
+    pair = [weft.Sequential([shared]), weft.Sequential([shared, layers.Dense(3)])]
+    for stack, message in (
+        (pair, "Dense 'dense.*' occurs twice in the model"),
+        ([Dense(4), layers.Dense(3)], "two things are called 'Dense'; rename yours"),
+        ([Scale(2.0)], "Scale has the argument 'factor', of which its get_config does not tell"),
+    ):
+        model = weft.Sequential([weft.Input((8,)), *stack])
+        for action in (lambda m: m.save(tmp_path / "m"), copy.deepcopy, pickle.dumps):
+            with pytest.raises(ValueError, match=message):
+                action(model)
+
+
+def test_copies_of_models_with_things_of_ones_own_that_are_not_built():
+    model = compiled(weft.Sequential([layers.Dense(3), Double()]))
+    other = copy.deepcopy(model)
+    assert not other.built
+    assert other.compiled
+    assert type(other.layers[1]) is Double
+    train(other)
+
+
+def test_copies_draw_no_seeds():
+    first = []
+    for copies in (False, True):
+        weft.utils.set_random_seed(5)
+        model = weft.Sequential([weft.Input((8,)), layers.Dense(3)])
+        if copies:
+            copy.deepcopy(model)
+        first.append(weft.Sequential([weft.Input((8,)), layers.Dense(3)]).get_weights()[0])
+    np.testing.assert_array_equal(*first)
+
+
+def test_an_optimizer_that_was_changed_after_training(tmp_path):
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(3)])
+    compiled(model, weft.optimizers.SGD(0.1))
+    train(model)
+    model.optimizer.momentum = 0.9
+    assert saved(model, tmp_path / "m").optimizer.momentum == 0.9
+
+
+def test_checkpoints_of_what_cannot_be_saved_whole(tmp_path):
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(3, activation=lambda x: x)])
+    checkpoint = weft.callbacks.ModelCheckpoint(tmp_path / "m")
+    with pytest.warns(UserWarning, match="weights of .* alone.*function without a name"):
+        compiled(model).fit(X, LABELS, callbacks=[checkpoint], verbose=0)
+    model.load_weights(tmp_path / "m")
+
+
+def test_custom_objects_that_were_not_needed_change_nothing(tmp_path):
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(3)])
+    model.save(tmp_path / "m")
+    other = weft.models.load_model(tmp_path / "m", custom_objects={"Dense": Double})
+    assert type(other.layers[0]) is layers.Dense
+
+
+def test_a_loss_and_a_metric_of_one_name(tmp_path):
+    name = "SparseCategoricalCrossentropy"
+    model = weft.Sequential([weft.Input((8,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", getattr(weft.losses, name)(), metrics=[getattr(weft.metrics, name)()])
+    check_all_ways(model, tmp_path)
 
 
 def test_functions_of_weft(tmp_path):
@@ -270,16 +432,27 @@ def test_damaged_files(tmp_path):
         with pytest.raises(ValueError, match=message):
             weft.models.load_model(broken)
 
-    check(tensors, {**texts, "model": "{"}, "damaged: its header describes no model")
-    check(tensors, {**texts, "compile": "no"}, "damaged: its header describes no compile")
-    check(tensors, {key: texts[key] for key in ("format",)}, "describes no model")
+    check(tensors, {**texts, "model": "{"}, "damaged: its header is no JSON")
+    check(tensors, {**texts, "compile": "no"}, "damaged: its header is no JSON")
+    check(tensors, {**texts, "model": "[" * 100_000}, "no model that weft can make: Recursion")
+    check(tensors, {key: texts[key] for key in ("format",)}, "no model that weft can make: KeyErr")
+    for good, bad in (
+        ('"iterations": 8', '"iterations": Infinity'),
+        ('"iterations": 8', '"iterations": -1'),
+        ('"random": [', '"random": [-1, '),
+        ('"random": [', '"random": [1, '),
+    ):
+        assert good in texts["compile"]
+        check(
+            tensors, {**texts, "compile": texts["compile"].replace(good, bad)}, "cannot be loaded"
+        )
     check(
         tensors, {**texts, "model": '{"class_name": "Sequential"}'}, "no model that weft can make"
     )
     check(tensors, {**texts, "compile": "[]"}, "no model that weft can make")
     for name, message in (
         ("weights/dense/kernel", "'dense/kernel' of shape .8, 16., which .* does not hold"),
-        ("optimizer/dense/kernel/momentum", "damaged: it lacks slots of the optimizer"),
+        ("optimizer/dense/kernel/momentum", "b lacks slots of the optimizer"),
     ):
         check({key: value for key, value in tensors.items() if key != name}, texts, message)
         check({**tensors, name: tensors[name][:1]}, texts, r"kernel.*shape .8, 16., got")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from weft import _core, _names
@@ -38,6 +40,15 @@ class _SeedStream:
 
     def restart(self, seed: int) -> None:
         self._state = seed & _MASK
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """What is drawn inside is not missing afterwards."""
+        before = self._state
+        try:
+            yield
+        finally:
+            self._state = before
 
     def next(self) -> int:
         self._state = (self._state + _GOLDEN) & _MASK

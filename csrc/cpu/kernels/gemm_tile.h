@@ -103,16 +103,16 @@ WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b
 // Rows of a that stand far apart (ASource::kRows) are addressed in two halves, the second from this pointer on: their
 // distances from it are the same, and those of 14 rows would not fit into the 16 registers of x86-64 for addresses
 // (AVX-512: 94 % of the FMA peak instead of 97).
-constexpr int upper_half(int rows) { return (rows + 1) / 2; }
+constexpr int rows_of_upper_half(int rows) { return (rows + 1) / 2; }
 WEFT_INLINE const float* lower_half(const float* a, int rows, int64_t a_stride) {
-  const float* lower = a + upper_half(rows) * a_stride;
+  const float* lower = a + rows_of_upper_half(rows) * a_stride;
   asm("" : "+r"(lower));  // or the compiler addresses it from `a` again
   return lower;
 }
 template <class V, int kRows, int kVecs>
 WEFT_INLINE void multiply_step_of_rows(V (&acc)[kRows][kVecs], const float* a, const float* lower, int64_t a_stride,
                                        const float* b, int64_t b_panel) {
-  constexpr int kUpper = upper_half(kRows);
+  constexpr int kUpper = rows_of_upper_half(kRows);
   multiply_step(acc, b, b_panel, [&](int i) __attribute__((always_inline)) {
     return i < kUpper ? a[i * a_stride] : lower[(i - kUpper) * a_stride];
   });

@@ -18,8 +18,8 @@ class ModelCheckpoint(MonitorCallback):
         monitor: The value that tells which epoch is best.
         verbose: 1 to print when it saves.
         save_best_only: Whether to save only when the value became better.
-        save_weights_only: Whether to save the weights alone (`model.save_weights`); a model that is
-            no Sequential is never saved whole, of which a warning tells.
+        save_weights_only: Whether to save the weights alone (`model.save_weights`). So are those of
+            a model that cannot be saved whole, of which a warning tells.
         mode: "min", "max", or "auto", which goes by the name.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: If given, only values that are better than this are saved.
@@ -55,6 +55,7 @@ class ModelCheckpoint(MonitorCallback):
         self.best = initial_value_threshold
         self._epoch = 0
         self._batches = 0
+        self._whole = False
         if isinstance(save_freq, int):
             # Only now, because a method for batches makes fit run batch by batch.
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
@@ -63,17 +64,24 @@ class ModelCheckpoint(MonitorCallback):
         """Checks the monitored name, if it is going to be used, and what can be saved."""
         if self.save_best_only:
             super().on_train_begin(logs)
-        if not self.save_weights_only and not self._saves_models():
-            warnings.warn(
-                f"ModelCheckpoint saves the weights of {self.model} alone, which "
-                "model.load_weights reads; pass save_weights_only=True.",
-                stacklevel=2,
-            )
+        self._whole = not self.save_weights_only and self._can_save_model()
 
-    def _saves_models(self) -> bool:
-        from weft.models import Sequential  # which imports the callbacks
+    def _can_save_model(self) -> bool:
+        from weft.models import Sequential, files  # which import the callbacks
 
-        return isinstance(self.model, Sequential)
+        reason = "only a Sequential can be saved whole"
+        if isinstance(self.model, Sequential):
+            try:
+                files.check_savable(self.model)
+                return True
+            except (NotImplementedError, ValueError) as error:
+                reason = str(error).rstrip(".")
+        warnings.warn(
+            f"ModelCheckpoint saves the weights of {self.model} alone, which model.load_weights "
+            f"reads: {reason}. Pass save_weights_only=True.",
+            stacklevel=2,
+        )
+        return False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes note of the epoch for the file's name."""
@@ -116,10 +124,8 @@ class ModelCheckpoint(MonitorCallback):
         folder = os.path.dirname(path)
         if folder:
             os.makedirs(folder, exist_ok=True)
-        if self.save_weights_only or not self._saves_models():
-            self.model.save_weights(path, overwrite=True)
-        else:
-            self.model.save(path, overwrite=True)
+        save = self.model.save if self._whole else self.model.save_weights
+        save(path, overwrite=True)
 
 
 class CSVLogger(Callback):

@@ -71,13 +71,14 @@ class Compilable:
         self.history: History | None = None
 
     def _random_state(self) -> list[int]:
-        """What the order of samples and the random numbers of training go on from."""
-        return [self._seed, self._state.draw, self._passes]
+        """What the order of samples and the random numbers go on from."""
+        return [self._seed, self._passes, self._state.draw, self._test_state.draw]
 
     def _set_random_state(self, state: Sequence[int]) -> None:
-        self._seed, draw, self._passes = (int(number) for number in state)
+        self._seed, self._passes, draw, test_draw = state
         self._state = _core.StepState(self._seed)
-        self._state.draw = draw
+        self._test_state = _core.StepState(self._seed)
+        self._state.draw, self._test_state.draw = draw, test_draw
 
     def record_outputs(self, trace: Trace, x: Tensor) -> Tensor:
         """Records the model on a batch."""

@@ -114,13 +114,16 @@ class Compiled:
         return [metric for metric in self._made if metric is not None]
 
     def describe_metrics(self) -> dict[str, list[Any]]:
-        """The arguments of `compile`: names, functions, and the configurations of metrics."""
+        """The arguments of `compile`: names, and the configurations of other metrics."""
         described: dict[str, list[Any]] = {"metrics": [], "weighted_metrics": []}
-        for wanted, weighted in self._wanted:
-            if isinstance(wanted, metrics.Metric):
-                wanted = metrics.serialize(wanted)
-            described["weighted_metrics" if weighted else "metrics"].append(wanted)
+        for (wanted, weighted), made in zip(self._wanted, self._made, strict=True):
+            item = wanted if isinstance(wanted, str) or made is None else metrics.serialize(made)
+            described["weighted_metrics" if weighted else "metrics"].append(item)
         return described
+
+    def set_trained(self, model: Any, variables: list[Variable]) -> None:
+        """Fixes what is trained of the model's variables, as it was when they were saved."""
+        self._trained, self._known = list(variables), set(model.weights)
 
     def record_loss(
         self, trace: Trace, y: Tensor | None, outputs: Tensor, weights: Tensor | None

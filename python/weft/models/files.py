@@ -7,26 +7,18 @@ code: weights as `save_weights` names them behind "weights/", the optimizer's sl
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from weft import _names, activations, losses, metrics, ops, optimizers
+from weft import _names, config, losses, metrics, optimizers
 from weft.graph import Array
-from weft.layers.layer import Layer
-from weft.models import weights
+from weft.models import texts, weights
 from weft.models.sequential import Sequential
 from weft.saving import save_file
 
 FORMAT = "weft model"
 _WEIGHTS, _OPTIMIZER = "weights/", "optimizer/"
-_MODULES = (losses, activations, ops)  # whose functions stand in files by name
-# What is made by a deserialize that knows classes of one's own; other such classes (initializers,
-# schedules) are made as soon as they are read.
-_DESERIALIZED = (Layer, losses.Loss, metrics.Metric, optimizers.Optimizer)
 
 
 class Described(NamedTuple):
@@ -44,39 +36,53 @@ class Described(NamedTuple):
 
 
 def describe(model: Sequential, include_optimizer: bool = True) -> Described:
-    """All of a model that is built.
+    """All of a model.
 
     Raises:
-        ValueError: Its optimizer's learning rate is a function, which cannot be described.
+        ValueError: A part cannot be described: a learning rate that is a function, a layer that
+            occurs twice, a class of one's own with arguments but without get_config.
+        NotImplementedError: A schedule of one's own has no get_config.
     """
-    own: dict[str, Any] = {}
+    writer = texts.Writer()
+    writer.note_layers(model)
     named = weights.named_weights(model)
     tensors = {_WEIGHTS + name: variable.numpy() for name, variable in named.items()}
-    texts = {"format": FORMAT, "model": _to_json(_names.serialize(model), own)}
-    _collect_classes(model, own)
+    structure = {
+        **_names.serialize(model),
+        "trainable": [layer._trainable for layer in _all_layers(model)],
+    }
+    written = {"format": FORMAT, "model": writer.write(structure)}
     compiled = model._compiled
     if compiled is not None:
         optimizer = compiled.optimizer
-        described: dict[str, Any] = {
+        for thing in (optimizer, compiled.loss, *compiled.metric_objects):
+            if thing is not None:
+                writer.note(thing)
+        if hasattr(optimizer.schedule, "get_config"):
+            writer.note(optimizer.schedule)
+        names = {variable: name for name, variable in named.items()}
+        described = {
             "optimizer": optimizers.serialize(optimizer),
             "loss": None if compiled.loss is None else losses.serialize(compiled.loss),
             "fuse": model.fuse,
+            "trained": [names[variable] for variable in compiled.trained_variables(model)],
+            "undecayed": [names[variable] for variable in optimizer.undecayed(list(names))],
+            **compiled.describe_metrics(),
         }
-        described |= compiled.describe_metrics()
-        for thing in (optimizer, optimizer.schedule, compiled.loss, *compiled.metric_objects):
-            _collect_class(thing, own)
         if include_optimizer:
-            described["iterations"] = optimizer.iterations
-            described["random"] = model._random_state()
-            names = {variable: name for name, variable in named.items()}
             slots = optimizer.slots_by_name(names)
-            described["slots"] = sorted(slots)
             tensors |= {_OPTIMIZER + name: value for name, value in slots.items()}
-        texts["compile"] = _to_json(described, own)
-    return Described(tensors, texts, own)
+            described["state"] = {
+                "iterations": optimizer.iterations,
+                "slots": sorted(slots),
+                "random": model._random_state(),
+            }
+        written["compile"] = writer.write(described)
+    written["own"] = writer.write(sorted(writer.objects))
+    return Described(tensors, written, writer.objects)
 
 
-def restore(described: Described, source: str = "The copy", compile: bool = True) -> Sequential:
+def restore(described: Described, source: str = "the copy", compile: bool = True) -> Sequential:
     """The model of a description.
 
     Args:
@@ -87,15 +93,20 @@ def restore(described: Described, source: str = "The copy", compile: bool = True
     Raises:
         ValueError: A class or function is missing, or tensors do not fit the configuration.
     """
-    tensors, texts, objects = described
-    entry = _from_json(texts, "model", objects, source)
-    kind = (objects or {}).get(entry.get("class_name"), Sequential)
-    model: Sequential = kind.from_config(entry["config"], objects)
-    values = without_prefix(tensors, _WEIGHTS)
-    weights.assign(model, values, source)
-    if not compile or "compile" not in texts:
+    tensors, written, given = described
+    # Nothing else, so that a class of one's own does not take the place of weft's of its name.
+    objects = {key: given[key] for key in texts.read(written["own"], {}, source) if key in given}
+    structure = texts.read(written["model"], objects, source)
+    with config._seeds.kept():  # the initializers' draws are not what comes next
+        model: Sequential = _names.lookup(
+            "model", structure["class_name"], {"Sequential": Sequential, **objects}
+        ).from_config(structure["config"], objects)
+    weights.assign(model, without_prefix(tensors, _WEIGHTS), source)
+    for layer, trainable in zip(_all_layers(model), structure["trainable"], strict=True):
+        layer._trainable = trainable
+    if not compile or "compile" not in written:
         return model
-    wanted = _from_json(texts, "compile", objects, source)
+    wanted = texts.read(written["compile"], objects, source)
     classes = {
         "FunctionLoss": losses.FunctionLoss, "MeanMetricWrapper": metrics.MeanMetricWrapper,
         **objects,
@@ -112,12 +123,18 @@ def restore(described: Described, source: str = "The copy", compile: bool = True
         weighted_metrics=[metric(item) for item in wanted["weighted_metrics"]],
         fuse=wanted["fuse"],
     )
-    if "iterations" in wanted:
-        slots = without_prefix(tensors, _OPTIMIZER)
-        if sorted(slots) != wanted["slots"]:
-            raise ValueError(f"{source} is damaged: it lacks slots of the optimizer.")
-        optimizer.set_slots(weights.named_weights(model), slots, int(wanted["iterations"]))
-        model._set_random_state(wanted["random"])
+    named = weights.named_weights(model)
+    assert model._compiled is not None
+    if model.built:
+        model._compiled.set_trained(model, [named[name] for name in wanted["trained"]])
+    if wanted["undecayed"]:
+        optimizer.exclude_from_weight_decay([named[name] for name in wanted["undecayed"]])
+    if "state" in wanted:
+        state, slots = wanted["state"], without_prefix(tensors, _OPTIMIZER)
+        if sorted(slots) != state["slots"]:
+            raise ValueError(f"{source} lacks slots of the optimizer.")
+        optimizer.set_slots(named, slots, _count(state["iterations"]))
+        model._set_random_state([_count(number) for number in state["random"]])
     return model
 
 
@@ -131,31 +148,46 @@ def save(
             "load_weights(path) of a model made by the same code."
         )
     weights.check_target(model, filepath, overwrite)
-    tensors, texts, objects = describe(model, include_optimizer)
-    unnamed = [name for name in objects if not name.isidentifier()]
+    tensors, written, _ = check_savable(model, include_optimizer)
+    save_file(tensors, filepath, written)
+
+
+def check_savable(model: Sequential, include_optimizer: bool = True) -> Described:
+    """The model's description, if a file of it could be loaded.
+
+    Raises:
+        ValueError: As `describe`, or a function has no name to be found by.
+    """
+    described = describe(model, include_optimizer)
+    unnamed = [name for name in described.objects if not name.isidentifier()]
     if unnamed:
         raise ValueError(
             f"{model} uses a function without a name of its own ({unnamed[0]}), which load_model "
             "could not find again; define it with def."
         )
-    save_file(tensors, filepath, texts)
+    return described
 
 
 def load(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None, compile: bool
 ) -> Sequential:
     """See `weft.models.load_model`."""
-    path = os.fspath(filepath)
-    tensors, texts = weights.read(filepath)
-    if texts.get("format") != FORMAT:
+    path, objects = os.fspath(filepath), dict(custom_objects or {})
+    tensors, written = weights.read(filepath)
+    if written.get("format") != FORMAT:
         raise ValueError(
             f"{path} holds tensors but no model; make the model by its code and call "
             "load_weights(path)."
         )
     try:
-        return restore(Described(tensors, texts, dict(custom_objects or {})), path, compile)
-    except (AttributeError, KeyError, TypeError) as error:
+        return restore(Described(tensors, written, objects), path, compile)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
         raise ValueError(f"{path} describes no model that weft can make: {error!r}.") from error
+    except ValueError as error:
+        text = str(error)
+        own = "; pass classes of your own as custom_objects" if "Unknown" in text else ""
+        text = text if path in text else f"{path} cannot be loaded: {text}"
+        raise ValueError(f"{text.rstrip('.')}{own}.") from error
 
 
 def without_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
@@ -167,70 +199,18 @@ def without_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array
     }
 
 
-def weights_of(tensors: dict[str, Array], texts: Mapping[str, str]) -> dict[str, Array]:
+def weights_of(tensors: dict[str, Array], written: Mapping[str, str]) -> dict[str, Array]:
     """The weights in a file that holds nothing else, or a whole model."""
-    return without_prefix(tensors, _WEIGHTS) if texts.get("format") == FORMAT else tensors
+    return without_prefix(tensors, _WEIGHTS) if written.get("format") == FORMAT else tensors
 
 
-def _to_json(thing: Any, own: dict[str, Any]) -> str:
-    """JSON in which functions stand by name; they are put into `own`."""
-
-    def encode(value: Any) -> Any:
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        if hasattr(value, "get_config"):
-            _collect_class(value, own)
-            return _names.serialize(value)
-        if callable(value):
-            name = original = getattr(value, "__name__", type(value).__name__)
-            if any(getattr(module, name, None) is value for module in _MODULES):
-                return {"class_name": "weft function", "config": name}
-            count = 0
-            while own.setdefault(name, value) is not value:
-                count += 1
-                name = f"{original}_{count}"
-            return {"class_name": "function", "config": name}
-        raise TypeError(f"{value!r} cannot be written to a file.")
-
-    return json.dumps(thing, default=encode)
-
-
-def _from_json(texts: Mapping[str, str], key: str, objects: Mapping[str, Any], source: str) -> Any:
-    def decode(value: dict[str, Any]) -> Any:
-        kind = objects.get(str(value.get("class_name")))
-        if isinstance(kind, type) and not issubclass(kind, _DESERIALIZED):
-            return _names.deserialize("object", value, {}, objects)
-        name = str(value.get("config"))
-        if value.get("class_name") == "weft function":
-            found = [vars(module)[name] for module in _MODULES if name in module.__all__]
-            if not found:
-                raise ValueError(f"{source} needs weft's function {name!r}, which is not there.")
-            return found[0]
-        if value.get("class_name") != "function":
-            return value
-        if name not in objects:
-            raise ValueError(
-                f"{source} needs your function {name!r}; pass custom_objects={{{name!r}: ...}}."
-            )
-        return objects[name]
-
-    try:
-        found = json.loads(texts[key], object_hook=decode)
-    except (KeyError, json.JSONDecodeError):
-        raise ValueError(f"{source} is damaged: its header describes no {key}.") from None
-    return found
-
-
-def _collect_classes(layer: Any, own: dict[str, Any]) -> None:
-    _collect_class(layer, own)
-    for attribute in vars(layer).values():  # initializers and regularizers
-        if hasattr(attribute, "get_config"):
-            _collect_class(attribute, own)
+def _all_layers(layer: Any) -> Iterator[Any]:
+    yield layer
     for inner in layer._sublayers():
-        _collect_classes(inner, own)
+        yield from _all_layers(inner)
 
 
-def _collect_class(thing: Any, own: dict[str, Any]) -> None:
-    kind = type(thing)
-    if thing is not None and not kind.__module__.startswith("weft."):
-        own[kind.__name__] = kind
+def _count(number: Any) -> int:
+    if not isinstance(number, int) or not 0 <= number < 1 << 63:
+        raise ValueError(f"a count or seed is {number!r}")
+    return number

@@ -162,7 +162,7 @@ class Model(Trainer, Layer):
 
         That is its structure, its weights, and what `compile` was given, whatever the file's name
         ends in. Training that goes on in the loaded model takes the steps that it would have
-        taken in this one.
+        taken in this one (but the states of stateful layers begin anew).
 
         Args:
             filepath: The file.
@@ -170,7 +170,9 @@ class Model(Trainer, Layer):
             include_optimizer: Whether to keep the optimizer's state, too.
 
         Raises:
-            ValueError: The model is not built, is no Sequential, or uses a lambda.
+            ValueError: The model is not built, is no Sequential, uses a lambda, a function as
+                learning rate, or a layer twice, or a class of one's own has arguments but no
+                get_config.
             OSError: The file cannot be written (FileExistsError: it must not be overwritten);
                 what was there is unharmed.
         """

@@ -208,11 +208,9 @@ class Sequential(Model):
     # Copies and configuration
 
     def __reduce__(self) -> Any:
-        """For `copy.deepcopy` and `pickle`; a copy that is not built is not compiled either."""
+        """For `copy.deepcopy` and `pickle`."""
         from weft.models import files
 
-        if not self.built:
-            return type(self).from_config, (self.get_config(),)
         return files.restore, (files.describe(self),)
 
     def get_config(self) -> dict[str, Any]:
@@ -240,7 +238,9 @@ class Sequential(Model):
         Raises:
             ValueError: A class is unknown; the message has the nearest one.
         """
-        model = cls(name=config.get("name"))
+        # Not by a class's own __init__, which may add layers of its own.
+        model = cls.__new__(cls)
+        Sequential.__init__(model, name=config.get("name"))
         known = {"Sequential": Sequential, **(custom_objects or {})}
         for entry in config["layers"]:
             model.add(layer_classes.deserialize(entry, known))

@@ -242,6 +242,15 @@ class Optimizer:
         self._undecayed = set(var_list or ())
         self._undecayed_names = list(var_names or ())
 
+    def undecayed(self, variables: Iterable[Variable]) -> list[Variable]:
+        """Those of the variables that `exclude_from_weight_decay` spares."""
+        return [
+            variable
+            for variable in variables
+            if variable in self._undecayed
+            or any(name in variable.path for name in self._undecayed_names)
+        ]
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal optimizer, with no state."""
         rate: Any = self._rate
@@ -284,7 +293,7 @@ class Optimizer:
         return {
             f"{names[variable]}/{kind}": slot.numpy()
             for variable, slots in self._slots.items()
-            if variable in names
+            if variable in names and len(slots) == len(kinds)
             for kind, slot in zip(kinds, slots, strict=True)
         }
 
@@ -326,11 +335,8 @@ class Optimizer:
         return slots
 
     def _decay_of(self, variable: Variable) -> float:
-        if self.weight_decay is None or variable in self._undecayed:
-            return 0.0
-        if any(name in variable.path for name in self._undecayed_names):
-            return 0.0
-        return float(self.weight_decay)
+        spared = self.undecayed([variable])
+        return 0.0 if spared else float(self.weight_decay or 0.0)
 
     def _record_scales(self, trace: Trace, gradients: list[Tensor]) -> list[Tensor | None]:
         if self.clipnorm:
