@@ -7,79 +7,29 @@ import pickle
 
 import numpy as np
 import pytest
+from kept_models import (
+    LABELS,
+    OPTIMIZERS,
+    RANDOM,
+    WAYS,
+    Double,
+    Halves,
+    Net,
+    Sized,
+    Stack,
+    X,
+    check_all_ways,
+    compiled,
+    make_model,
+    saved,
+    squared,
+    squash,
+    train,
+)
 
 import weft
 from weft import layers, ops
 from weft.saving import load_file, read_header, save_file
-
-RANDOM = np.random.default_rng(0)
-X = RANDOM.normal(size=(60, 8)).astype(np.float32)
-LABELS = RANDOM.integers(0, 3, 60)
-
-OPTIMIZERS = {
-    "sgd": lambda: weft.optimizers.SGD(0.1),
-    "momentum": lambda: weft.optimizers.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=1.0),
-    "rmsprop": lambda: weft.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
-    "adamw": lambda: weft.optimizers.AdamW(
-        weft.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9), weight_decay=0.01
-    ),
-}
-
-
-class Double(layers.Layer):
-    """A layer of one's own."""
-
-    def call(self, inputs):
-        return inputs * 2.0
-
-
-class Halves(weft.initializers.Initializer):
-    """An initializer of one's own."""
-
-    def __call__(self, shape, dtype=None):
-        return np.full(shape, 0.5, np.float32)
-
-
-def squash(x):
-    return ops.tanh(x) * 0.5
-
-
-def squared(y_true, y_pred):
-    return ops.square(y_true - y_pred)
-
-
-def make_model(optimizer="adamw"):
-    weft.utils.set_random_seed(3)
-    model = weft.Sequential(
-        [
-            weft.Input((8,)),
-            layers.Dense(16, activation="relu", kernel_regularizer="l2"),
-            layers.BatchNormalization(),
-            layers.Dropout(0.3),
-            weft.Sequential([layers.Dense(5, activation="tanh")]),
-            layers.Dense(3, activation="softmax", trainable=False),
-        ]
-    )
-    metrics = ["accuracy", weft.metrics.SparseTopKCategoricalAccuracy(2)]
-    loss = weft.losses.SparseCategoricalCrossentropy()
-    model.compile(OPTIMIZERS[optimizer](), loss, metrics=metrics, weighted_metrics=["accuracy"])
-    return model
-
-
-def train(model, epochs=2):
-    return model.fit(X, LABELS, batch_size=16, epochs=epochs, verbose=0).history
-
-
-def saved(model, path):
-    model.save(path)
-    return weft.models.load_model(path)
-
-
-WAYS = {
-    "file": lambda model, folder: saved(model, folder / "model.keras"),
-    "copy": lambda model, folder: copy.deepcopy(model),
-    "pickle": lambda model, folder: pickle.loads(pickle.dumps(model)),
-}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -178,65 +128,6 @@ def test_a_class_derived_from_sequential(tmp_path):
     np.testing.assert_array_equal(model(X), other(X))
 
 
-class Stack(weft.Sequential):
-    """A Sequential of one's own."""
-
-
-class Net(weft.Sequential):
-    """A Sequential of one's own that makes its layers by itself."""
-
-    def __init__(self, units):
-        super().__init__([weft.Input((8,)), layers.Dense(units), layers.Dense(3)])
-
-
-class Scale(layers.Layer):
-    """A layer of one's own with an argument that its configuration does not hold."""
-
-    def __init__(self, factor=5.0):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, inputs):
-        return inputs * self.factor
-
-
-class Sized(layers.Layer):
-    """A layer of one's own with a tuple."""
-
-    def __init__(self, size=(1, 1), **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-
-    def call(self, inputs):
-        return inputs * (2.0 if self.size == (2, 2) else 3.0)
-
-    def get_config(self):
-        return {**super().get_config(), "size": self.size}
-
-
-def check_all_ways(model, tmp_path, own=None):
-    """The model, trained, goes on in all ways to keep it as it would by itself."""
-    train(model)
-    model.save(tmp_path / "m")
-    others = [
-        weft.models.load_model(tmp_path / "m", custom_objects=own),
-        copy.deepcopy(model),
-        pickle.loads(pickle.dumps(model)),
-    ]
-    history = train(model)
-    for other in others:
-        assert type(other) is type(model)
-        assert train(other) == history
-        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-    return others
-
-
-def compiled(model, optimizer="adam", **options):
-    model.compile(optimizer, "sparse_categorical_crossentropy", **options)
-    return model
-
-
 def test_a_class_that_makes_its_own_layers(tmp_path):
     check_all_ways(compiled(Net(4)), tmp_path, {"Net": Net})
     with pytest.raises(ValueError, match=r"Unknown model 'Net'.*pass classes of your own"):
@@ -277,23 +168,6 @@ def test_flags_of_inner_layers(tmp_path):
     assert model.fit(x, LABELS, verbose=0).history == other.fit(x, LABELS, verbose=0).history
 
 
-def test_what_copies_cannot_tell(tmp_path):
-    class Dense(layers.Dense):
-        pass
-
-    shared = layers.Dense(8)
-    pair = [weft.Sequential([shared]), weft.Sequential([shared, layers.Dense(3)])]
-    for stack, message in (
-        (pair, "Dense 'dense.*' occurs twice in the model"),
-        ([Dense(4), layers.Dense(3)], "two things are called 'Dense'; rename yours"),
-        ([Scale(2.0)], "Scale has the argument 'factor', of which its get_config does not tell"),
-    ):
-        model = weft.Sequential([weft.Input((8,)), *stack])
-        for action in (lambda m: m.save(tmp_path / "m"), copy.deepcopy, pickle.dumps):
-            with pytest.raises(ValueError, match=message):
-                action(model)
-
-
 def test_copies_of_models_with_things_of_ones_own_that_are_not_built():
     model = compiled(weft.Sequential([layers.Dense(3), Double()]))
     other = copy.deepcopy(model)
@@ -320,14 +194,6 @@ def test_an_optimizer_that_was_changed_after_training(tmp_path):
     train(model)
     model.optimizer.momentum = 0.9
     assert saved(model, tmp_path / "m").optimizer.momentum == 0.9
-
-
-def test_checkpoints_of_what_cannot_be_saved_whole(tmp_path):
-    model = weft.Sequential([weft.Input((8,)), layers.Dense(3, activation=lambda x: x)])
-    checkpoint = weft.callbacks.ModelCheckpoint(tmp_path / "m")
-    with pytest.warns(UserWarning, match="weights of .* alone.*function without a name"):
-        compiled(model).fit(X, LABELS, callbacks=[checkpoint], verbose=0)
-    model.load_weights(tmp_path / "m")
 
 
 def test_custom_objects_that_were_not_needed_change_nothing(tmp_path):
@@ -374,91 +240,6 @@ def test_recurrent_and_convolutional_layers(tmp_path):
     model.fit(images, images[:, 0, 0], verbose=0)
     other = saved(model, tmp_path / "m")
     np.testing.assert_array_equal(model.predict(images), other.predict(images))
-
-
-def test_what_cannot_be_saved(tmp_path):
-    class Own(weft.Model):
-        def call(self, inputs):
-            return inputs
-
-    for action in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="Own 'mine' is no Sequential and cannot be copied"):
-            action(Own(name="mine"))
-    path = tmp_path / "m"
-    cases = [
-        (weft.Sequential([layers.Dense(1)]), "has no weights to save: build it"),
-        (Own(name="mine"), "save describes Sequential models; of Own 'mine' call save_weights"),
-        (
-            weft.Sequential([weft.Input((8,)), layers.Dense(1, activation=lambda x: x)]),
-            "uses a function without a name of its own",
-        ),
-    ]
-    scheduled = weft.Sequential([weft.Input((8,)), layers.Dense(1)])
-    scheduled.compile(weft.optimizers.SGD(lambda: 0.1), "mse")
-    cases.append((scheduled, "learning rate is a function"))
-    for model, message in cases:
-        with pytest.raises(ValueError, match=message):
-            model.save(path)
-        assert not path.exists()
-    make_model().save(path)
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        make_model().save(path, overwrite=False)
-
-
-def test_files_of_other_kinds(tmp_path):
-    path = tmp_path / "m"
-    model = make_model()
-    model.save_weights(path)
-    with pytest.raises(ValueError, match="holds tensors but no model"):
-        weft.models.load_model(path)
-    for begin, message in ((b"PK\x03\x04", "a zip archive, as Keras"), (b"\x89HDF", "an HDF5")):
-        path.write_bytes(begin + b"\0" * 100)
-        for load in (weft.models.load_model, model.load_weights):
-            with pytest.raises(ValueError, match=message):
-                load(path)
-    with pytest.raises(FileNotFoundError):
-        weft.models.load_model(tmp_path / "none")
-
-
-def test_damaged_files(tmp_path):
-    model = make_model("momentum")
-    train(model)
-    whole, broken = tmp_path / "m", tmp_path / "b"
-    model.save(whole)
-    tensors, texts = load_file(whole), read_header(whole).metadata
-
-    def check(tensors, texts, message):
-        save_file(tensors, broken, texts)
-        with pytest.raises(ValueError, match=message):
-            weft.models.load_model(broken)
-
-    check(tensors, {**texts, "model": "{"}, "damaged: its header is no JSON")
-    check(tensors, {**texts, "compile": "no"}, "damaged: its header is no JSON")
-    check(tensors, {**texts, "model": "[" * 100_000}, "no model that weft can make: Recursion")
-    check(tensors, {key: texts[key] for key in ("format",)}, "no model that weft can make: KeyErr")
-    for good, bad in (
-        ('"iterations": 8', '"iterations": Infinity'),
-        ('"iterations": 8', '"iterations": -1'),
-        ('"random": [', '"random": [-1, '),
-        ('"random": [', '"random": [1, '),
-    ):
-        assert good in texts["compile"]
-        check(
-            tensors, {**texts, "compile": texts["compile"].replace(good, bad)}, "cannot be loaded"
-        )
-    check(
-        tensors, {**texts, "model": '{"class_name": "Sequential"}'}, "no model that weft can make"
-    )
-    check(tensors, {**texts, "compile": "[]"}, "no model that weft can make")
-    for name, message in (
-        ("weights/dense/kernel", "'dense/kernel' of shape .8, 16., which .* does not hold"),
-        ("optimizer/dense/kernel/momentum", "b lacks slots of the optimizer"),
-    ):
-        check({key: value for key, value in tensors.items() if key != name}, texts, message)
-        check({**tensors, name: tensors[name][:1]}, texts, r"kernel.*shape .8, 16., got")
-    whole.write_bytes(whole.read_bytes()[:-10])
-    with pytest.raises(ValueError, match="m"):
-        weft.models.load_model(whole)
 
 
 def test_load_weights_reads_whole_models(tmp_path):

@@ -335,8 +335,7 @@ class Optimizer:
         return slots
 
     def _decay_of(self, variable: Variable) -> float:
-        spared = self.undecayed([variable])
-        return 0.0 if spared else float(self.weight_decay or 0.0)
+        return 0.0 if self.undecayed([variable]) else float(self.weight_decay or 0.0)
 
     def _record_scales(self, trace: Trace, gradients: list[Tensor]) -> list[Tensor | None]:
         if self.clipnorm:
