@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench import machine
 from bench.peers import mkl_fast_path
@@ -35,38 +36,28 @@ def environment(libraries: list[str], isa: str, threads: int, scratch: Path) -> 
     return found
 
 
-def numpy_call(role: str, shape: Shape) -> Call:
-    import numpy as np
-
-    m, k, n = shape
-    random = np.random.default_rng(0)
-    x, w, dy = (random.standard_normal(size, dtype=np.float32) for size in ((m, k), (k, n), (m, n)))
-    y, dx, dw = np.empty_like(dy), np.empty_like(x), np.empty_like(w)
-    calls: dict[str, Call] = {
-        "forward": lambda: np.matmul(x, w, out=y),
-        "grad_input": lambda: np.matmul(dy, w.T, out=dx),
-        "grad_kernel": lambda: np.matmul(x.T, dy, out=dw),
-    }
-    return calls[role]
-
-
-def torch_call(role: str, shape: Shape, threads: int) -> Call:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)
-    m, k, n = shape
-    x, w, dy = torch.randn(m, k), torch.randn(k, n), torch.randn(m, n)
-    y, dx, dw = torch.empty_like(dy), torch.empty_like(x), torch.empty_like(w)
-    calls: dict[str, Call] = {
-        "forward": lambda: torch.mm(x, w, out=y),
-        "grad_input": lambda: torch.mm(dy, w.T, out=dx),
-        "grad_kernel": lambda: torch.mm(x.T, dy, out=dw),
-    }
-    return calls[role]
-
-
 def call_of(library: str, role: str, shape: Shape, threads: int) -> Call:
+    """The product of a role, on operands of its own."""
+    m, k, n = shape
+    sizes = ((m, k), (k, n), (m, n))
+    x: Any
+    product: Any
+    like: Any
     if library == "numpy":
-        return numpy_call(role, shape)
-    return torch_call(role, shape, threads)
+        import numpy as np
+
+        random = np.random.default_rng(0)
+        x, w, dy = (random.standard_normal(size, dtype=np.float32) for size in sizes)
+        product, like = np.matmul, np.empty_like
+    else:
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(False)
+        x, w, dy = (torch.randn(size) for size in sizes)
+        product, like = torch.mm, torch.empty_like
+    left, right, result = {
+        "forward": (x, w, dy), "grad_input": (dy, w.T, x), "grad_kernel": (x.T, dy, w),
+    }[role]  # fmt: skip
+    out = like(result)
+    return lambda: product(left, right, out=out)

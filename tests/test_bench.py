@@ -207,7 +207,7 @@ def test_gemm_peers(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         gemm.parse_arguments(["--peers", "blas"])
     assert "takes numpy and torch; got 'blas'" in capsys.readouterr().err
-    calls = {role: blas.numpy_call(role, (3, 5, 2)) for role in gemm.ROLES}
+    calls = {role: blas.call_of("numpy", role, (3, 5, 2), 1) for role in gemm.ROLES}
     results = {role: np.asarray(call()) for role, call in calls.items()}
     assert {role: result.shape for role, result in results.items()} == {
         "forward": (3, 2), "grad_input": (3, 5), "grad_kernel": (5, 2),

@@ -69,12 +69,15 @@ class Compiled:
         That is fixed when this first sees them, in `compile` or in the first step after they were
         made: changing `trainable` takes effect with the next `compile`, as Keras documents it.
         """
+        self._trained = self.trained_of(model)
+        self._known |= set(model.weights)
+        return self._trained
+
+    def trained_of(self, model: Any) -> list[Variable]:
+        """What `trained_variables` would give now, without fixing it."""
         present = set(model.weights)
         kept = [variable for variable in self._trained if variable in present]
-        new = [variable for variable in model.trainable_variables if variable not in self._known]
-        self._known |= present
-        self._trained = kept + new
-        return self._trained
+        return kept + [each for each in model.trainable_variables if each not in self._known]
 
     def resolve_metrics(self, y: Shape, outputs: Shape) -> list[MetricEntry]:
         """The metrics for targets and outputs of these shapes (N, ...)."""

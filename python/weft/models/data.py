@@ -175,7 +175,7 @@ def check_targets(y: Array, output: Sequence[int | None], loss: Any, method: str
         return _check_labels(y, output, loss, method)
     if not is_builtin(loss):
         return y
-    if _is(loss, losses.BinaryCrossentropy, losses.binary_crossentropy):
+    if _is_loss(loss, losses.BinaryCrossentropy, losses.binary_crossentropy):
         _check_probabilities(y, loss)
     wanted = tuple(output[1:])
     got = y.shape[1:]
@@ -239,10 +239,12 @@ def _check_probabilities(y: Array, loss: Any) -> None:
 
 def is_sparse(loss: Any) -> bool:
     """Whether the loss takes class indices."""
-    return _is(loss, losses.SparseCategoricalCrossentropy, losses.sparse_categorical_crossentropy)
+    return _is_loss(
+        loss, losses.SparseCategoricalCrossentropy, losses.sparse_categorical_crossentropy
+    )
 
 
-def _is(loss: Any, kind: type, function: Any) -> bool:
+def _is_loss(loss: Any, kind: type, function: Any) -> bool:
     return isinstance(loss, kind) or getattr(loss, "fn", None) is function
 
 

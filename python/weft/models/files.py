@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from weft import _names, config, losses, metrics, optimizers
 from weft.graph import Array
-from weft.models import texts, weights
+from weft.models import weights
 from weft.models.sequential import Sequential
+from weft.models.serialization import ConfigWriter, read_config
+from weft.models.weights import FORMAT, WEIGHTS, without_prefix
 from weft.saving import save_file
 
-FORMAT = "weft model"
-_WEIGHTS, _OPTIMIZER = "weights/", "optimizer/"
+_OPTIMIZER = "optimizer/"
 
 
 class Described(NamedTuple):
@@ -43,10 +44,10 @@ def describe(model: Sequential, include_optimizer: bool = True) -> Described:
             occurs twice, a class of one's own with arguments but without get_config.
         NotImplementedError: A schedule of one's own has no get_config.
     """
-    writer = texts.Writer()
+    writer = ConfigWriter()
     writer.note_layers(model)
     named = weights.named_weights(model)
-    tensors = {_WEIGHTS + name: variable.numpy() for name, variable in named.items()}
+    tensors = {WEIGHTS + name: variable.numpy() for name, variable in named.items()}
     structure = {
         **_names.serialize(model),
         "trainable": [layer._trainable for layer in _all_layers(model)],
@@ -65,7 +66,7 @@ def describe(model: Sequential, include_optimizer: bool = True) -> Described:
             "optimizer": optimizers.serialize(optimizer),
             "loss": None if compiled.loss is None else losses.serialize(compiled.loss),
             "fuse": model.fuse,
-            "trained": [names[variable] for variable in compiled.trained_variables(model)],
+            "trained": [names[variable] for variable in compiled.trained_of(model)],
             "undecayed": [names[variable] for variable in optimizer.undecayed(list(names))],
             **compiled.describe_metrics(),
         }
@@ -95,18 +96,18 @@ def restore(described: Described, source: str = "the copy", compile: bool = True
     """
     tensors, written, given = described
     # Nothing else, so that a class of one's own does not take the place of weft's of its name.
-    objects = {key: given[key] for key in texts.read(written["own"], {}, source) if key in given}
-    structure = texts.read(written["model"], objects, source)
+    objects = {key: given[key] for key in read_config(written["own"], {}, source) if key in given}
+    structure = read_config(written["model"], objects, source)
     with config._seeds.kept():  # the initializers' draws are not what comes next
         model: Sequential = _names.lookup(
             "model", structure["class_name"], {"Sequential": Sequential, **objects}
         ).from_config(structure["config"], objects)
-    weights.assign(model, without_prefix(tensors, _WEIGHTS), source)
+    weights.assign(model, without_prefix(tensors, WEIGHTS), source)
     for layer, trainable in zip(_all_layers(model), structure["trainable"], strict=True):
         layer._trainable = trainable
     if not compile or "compile" not in written:
         return model
-    wanted = texts.read(written["compile"], objects, source)
+    wanted = read_config(written["compile"], objects, source)
     classes = {
         "FunctionLoss": losses.FunctionLoss, "MeanMetricWrapper": metrics.MeanMetricWrapper,
         **objects,
@@ -188,20 +189,6 @@ def load(
         own = "; pass classes of your own as custom_objects" if "Unknown" in text else ""
         text = text if path in text else f"{path} cannot be loaded: {text}"
         raise ValueError(f"{text.rstrip('.')}{own}.") from error
-
-
-def without_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """The tensors whose names begin with `prefix`, by the rest of their names."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def weights_of(tensors: dict[str, Array], written: Mapping[str, str]) -> dict[str, Array]:
-    """The weights in a file that holds nothing else, or a whole model."""
-    return without_prefix(tensors, _WEIGHTS) if written.get("format") == FORMAT else tensors
 
 
 def _all_layers(layer: Any) -> Iterator[Any]:

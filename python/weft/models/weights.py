@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from weft import _names
 from weft.graph import Array, Variable
 from weft.saving import load_file, read_header, save_file
+
+FORMAT, WEIGHTS = "weft model", "weights/"  # of files with whole models, and of weights in them
 
 
 def named_weights(layer: Any, prefix: str = "") -> dict[str, Variable]:
@@ -55,10 +58,19 @@ def load(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool) -> N
     """See `Model.load_weights`."""
     if not model.built:
         raise ValueError(f"{model} has no weights to load into: build it or call it on data first.")
-    from weft.models import files  # which imports this module
-
     tensors, texts = read(filepath)
-    assign(model, files.weights_of(tensors, texts), os.fspath(filepath), skip_mismatch)
+    if texts.get("format") == FORMAT:
+        tensors = without_prefix(tensors, WEIGHTS)
+    assign(model, tensors, os.fspath(filepath), skip_mismatch)
+
+
+def without_prefix(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 # What other programs' files begin with.

@@ -18,7 +18,14 @@ _MODULES = (losses, activations, ops)  # whose functions stand in files by their
 _MADE_LATER = (layers.Layer, losses.Loss, metrics.Metric, optimizers.Optimizer)
 
 
-class Writer:
+# Objects that stand where others have functions: a layer as activation, a loss as metric.
+_OBJECTS: dict[str, tuple[Any, Any]] = {
+    "layer object": (layers.Layer, layers.deserialize),
+    "loss object": (losses.Loss, losses.deserialize),
+}
+
+
+class ConfigWriter:
     """Writes JSON and collects what it names.
 
     Attributes:
@@ -89,8 +96,11 @@ class Writer:
             return value.tolist()
         if hasattr(value, "get_config") and not isinstance(value, type):
             self.note(value)
-            kind = next((kind for kind in ("Layer", "Loss") if isinstance(value, _KINDS[kind])), "")
-            return {"class_name": f"{kind} object", "config": self._plain(_names.serialize(value))}
+            kinds = [name for name, (kind, _) in _OBJECTS.items() if isinstance(value, kind)]
+            return {
+                "class_name": kinds[0] if kinds else "object",
+                "config": self._plain(_names.serialize(value)),
+            }
         if callable(value):
             return self._function(value)
         raise ValueError(f"{value!r} cannot be written to a file.")
@@ -104,9 +114,6 @@ class Writer:
             count += 1
             name = f"{original}_{count}"
         return {"class_name": "function", "config": name}
-
-
-_KINDS: dict[str, Any] = {"Layer": layers.Layer, "Loss": losses.Loss}
 
 
 def _check_config(thing: Any) -> None:
@@ -128,8 +135,8 @@ def _check_config(thing: Any) -> None:
             )
 
 
-def read(text: str, objects: Mapping[str, Any], source: str) -> Any:
-    """What a `Writer` wrote.
+def read_config(text: str, objects: Mapping[str, Any], source: str) -> Any:
+    """What a `ConfigWriter` wrote.
 
     Args:
         text: The JSON.
@@ -144,11 +151,9 @@ def read(text: str, objects: Mapping[str, Any], source: str) -> Any:
         kind, content = value.get("class_name"), value.get("config")
         if kind == "tuple":
             return tuple(content or ())
-        if kind == "Layer object":
-            return layers.deserialize(content or {}, objects)
-        if kind == "Loss object":
-            return losses.deserialize(content or {}, objects)
-        if kind == " object":  # which has been made, being of a class of one's own
+        if kind in _OBJECTS:
+            return _OBJECTS[kind][1](content or {}, objects)
+        if kind == "object":  # made already, if its class is one's own
             return content
         if kind == "weft function":
             name = str(content)
