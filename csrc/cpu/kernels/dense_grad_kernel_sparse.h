@@ -75,17 +75,7 @@ __attribute__((noinline)) void add_rows(const SparseGradient& all, int64_t panel
       for (int v = 0; v < kPanelVecs; v++) store(sums + p * kSumsPanel + v * kWidth, acc[p][v]);
       continue;
     }
-    if constexpr (rule == UpdateRule::kSgd) {
-      // All loads before the first store, which would hold up those of addresses that end in the same 12 bits (3 %).
-      float* const w = args.w + (panel * args.k + k) * kPanel;
-      WEFT_UNROLL
-      for (int p = 0; p < kPanels; p++) WEFT_UNROLL
-      for (int v = 0; v < kPanelVecs; v++)
-        acc[p][v] = load(w + p * args.k * kPanel + v * kWidth) - all.constants.step * acc[p][v];
-      WEFT_UNROLL
-      for (int p = 0; p < kPanels; p++) WEFT_UNROLL
-      for (int v = 0; v < kPanelVecs; v++) store(w + p * args.k * kPanel + v * kWidth, acc[p][v]);
-    } else if constexpr (rule != UpdateRule::kNone) {
+    if constexpr (rule != UpdateRule::kNone) {
       const Variable variable = {args.w, args.update.slot0, args.update.slot1, nullptr};
       WEFT_UNROLL
       for (int p = 0; p < kPanels; p++) WEFT_UNROLL
