@@ -259,3 +259,13 @@ def test_checkpoints_hold_whole_models(tmp_path):
     model.load_weights(path)
     np.testing.assert_array_equal(model(X), best(X))
     assert best.compiled
+
+
+def test_saving_does_not_fix_what_is_trained(tmp_path):
+    model = compiled(weft.Sequential([layers.Dense(4), layers.Dense(3)]))
+    model.build((None, 8))
+    model.save(tmp_path / "m")
+    model.layers[0].trainable = False  # before the first step, so that it counts
+    before = model.layers[0].get_weights()[0]
+    train(model)
+    np.testing.assert_array_equal(before, model.layers[0].get_weights()[0])
