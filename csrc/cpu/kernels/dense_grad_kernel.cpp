@@ -25,6 +25,21 @@ constexpr int64_t kGroupTiles = 10;
 constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 
+// AVX2's second shape: as many sums as 6x16, but 7 loads for each step instead of 8. Up to so many steps and with whole
+// pairs of panels it is 1 to 2 % faster; at 128 steps as much slower, and of 3x16 its FMAs would wait for each other.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr TileShape kFlatTile = {3, 2};
+#else
+constexpr TileShape kFlatTile = kTile;
+#endif
+constexpr int64_t kLongestFlat = 64;
+static_assert(kFlatTile.rows * kFlatTile.panels == kTileRows * kTilePanels);
+
+WEFT_INLINE bool flat_pays(const DenseGradKernelArgs& args) {
+  return args.m <= kLongestFlat && ceil_divide(args.n, kPanel) % kFlatTile.panels == 0;
+}
+WEFT_INLINE TileShape shape_of(const DenseGradKernelArgs& args) { return flat_pays(args) ? kFlatTile : kTile; }
+
 // The columns of x that a few tiles need are copied together once for all panels, because a column touches
 // as many pages as the batch has rows (84 % of peak on AVX2 without). AVX2 needs them (16 KiB) and a pass of dy (8) in
 // L1; AVX-512, with half the loads for each multiply-add, gains more from longer runs (28 and 16).
@@ -41,15 +56,17 @@ constexpr bool kInterleaveRoots = false;
 #endif
 
 // Fewer rows than this occur only where K is smaller still; their updates are not interleaved.
-constexpr int kLeastRows = (kTileRows + 1) / 2;
+constexpr int least_rows(TileShape shape) { return (shape.rows + 1) / 2; }
 
-WEFT_INLINE int64_t row_blocks(const DenseGradKernelArgs& args) { return ceil_divide(args.k, kTileRows); }
-WEFT_INLINE int64_t unit_count(const DenseGradKernelArgs& args) {
-  return ceil_divide(args.n, kTileColumns) * row_blocks(args);
+WEFT_INLINE int64_t row_blocks(const DenseGradKernelArgs& args, TileShape shape) {
+  return ceil_divide(args.k, shape.rows);
+}
+WEFT_INLINE int64_t unit_count(const DenseGradKernelArgs& args, TileShape shape) {
+  return ceil_divide(args.n, shape.panels * kPanel) * row_blocks(args, shape);
 }
 
 int dense_grad_kernel_tiles(const DenseGradKernelArgs& args, int threads) {
-  return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), unit_count(args), threads);
+  return suitable_tiles(args.m * args.k * round_up(args.n, kPanel), unit_count(args, shape_of(args)), threads);
 }
 
 // Columns [begin, end) of x for all rows of the batch: where they stand, in x or copied together.
@@ -131,17 +148,17 @@ void update_piece(const DenseGradKernelArgs& args, const Piece& piece, const flo
 
 // Calls visit(run, x) for runs of up to kGroupTiles tiles, all tiles of `range` once. Groups of row blocks are the
 // outer loop, so that packed columns serve all panels.
-template <class Visit>
+template <TileShape kShape, class Visit>
 WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visit visit) {
   if (range.begin >= range.end) return;
   const int64_t panels = ceil_divide(args.n, kPanel);
-  const Blocks blocks = near_equal_blocks(args.k, row_blocks(args));
+  const Blocks blocks = near_equal_blocks(args.k, row_blocks(args, kShape));
   const int64_t first = range.begin / blocks.count, last = (range.end - 1) / blocks.count;  // pairs of panels
   const int64_t first_block = range.begin % blocks.count, end_block = (range.end - 1) % blocks.count + 1;
 
   alignas(64) float packed[kPackedBuffer];
   const bool pack = last - first >= 2 && args.m * args.k > kPackedFloats && args.m <= kLongestInterleaved;
-  const int64_t fitting = larger(1, kPackedFloats / (larger(1, args.m) * kTileRows));
+  const int64_t fitting = larger(1, kPackedFloats / (larger(1, args.m) * kShape.rows));
   const int64_t group = pack ? smaller(kGroupTiles, fitting) : kGroupTiles;
   const Blocks groups = near_equal_blocks(blocks.count, ceil_divide(blocks.count, group));
   for (int64_t g = 0; g < groups.count; g++) {
@@ -151,8 +168,8 @@ WEFT_INLINE void for_each_run(const DenseGradKernelArgs& args, Range range, Visi
     for (int64_t pair = first; pair <= last; pair++) {
       const int64_t block = larger(begin, pair == first ? first_block : 0);
       const int64_t stop = smaller(end, pair == last ? end_block : blocks.count);
-      const int64_t panel = pair * kTilePanels;
-      if (block < stop) visit(Run{panel, smaller(kTilePanels, panels - panel), blocks, {block, stop}}, x);
+      const int64_t panel = pair * kShape.panels;
+      if (block < stop) visit(Run{panel, smaller(kShape.panels, panels - panel), blocks, {block, stop}}, x);
     }
   }
 }
@@ -185,14 +202,15 @@ WEFT_INLINE void prefetch_pass(const DenseGradKernelArgs& args, const Piece& who
 }
 
 // Any rule, any length of the batch, also storing the gradient itself.
+template <TileShape kShape>
 void run_in_passes(const DenseGradKernelArgs& args, Range range) {
   alignas(64) float sums[kGroupTiles * kTileFloats];  // (panels, rows of a run, 16)
   const bool store_only = args.update.rule == UpdateRule::kNone;
   const bool prepare = !store_only && needs_preparation(args.update);
   const bool far = !store_only && panel_size(args.k, args.n) > kFarFloats;
   const bool one_by_one = far || args.m > kStepsPerPass;  // to prefetch between tiles
-  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
-  for_each_run(args, range, [&](const Run& run, const Columns& x) {
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args, kShape));
+  for_each_run<kShape>(args, range, [&](const Run& run, const Columns& x) {
     const Piece whole = piece_of(args, run, run.tiles);
     float* out = store_only ? args.grad + whole.at : sums;
     const int64_t out_panel = store_only ? args.k * kPanel : height(whole) * kPanel;
@@ -208,7 +226,7 @@ void run_in_passes(const DenseGradKernelArgs& args, Range range) {
         t.start = m == 0 ? nullptr : t.out;
         if (one_by_one) prefetch_pass(args, whole, i - run.tiles.begin, count, x, m + kStepsPerPass);
         if (far && m + kStepsPerPass >= args.m) prefetch_piece(args, piece);
-        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(height(piece)), t, tiles);
+        run_panels<ASource::kColumns, kShape>(static_cast<int>(run.panels), static_cast<int>(height(piece)), t, tiles);
       }
     }
     for (int64_t i = 0; i < count; i++) prefetch_some(next_batch);
@@ -221,7 +239,7 @@ void run_in_passes(const DenseGradKernelArgs& args, Range range) {
 struct PendingUpdate {
   RuleConstants constants;
   Variable variable;   // at the tile's first row
-  const float* grad;   // (kTilePanels, rows, 16)
+  const float* grad;   // (panels, rows, 16)
   int64_t grad_panel;  // rows * 16
   int64_t panel;       // floats of a panel of the variable
   int64_t rows;        // 0: nothing is pending
@@ -229,10 +247,10 @@ struct PendingUpdate {
 };
 
 // Updates 16 floats of each panel, and prefetches the same floats of the next tile.
-template <UpdateRule rule>
+template <UpdateRule rule, int kPanels>
 WEFT_INLINE void update_row(const PendingUpdate& pending, const Variable& variable, int64_t row) {
   WEFT_UNROLL
-  for (int p = 0; p < kTilePanels; p++) {
+  for (int p = 0; p < kPanels; p++) {
     const int64_t next = pending.ahead + row * kPanel + p * pending.panel;
     __builtin_prefetch(variable.w + next, 1);
     if constexpr (rule != UpdateRule::kSgd) __builtin_prefetch(variable.slot0 + next, 1);
@@ -244,15 +262,15 @@ WEFT_INLINE void update_row(const PendingUpdate& pending, const Variable& variab
   }
 }
 
-template <UpdateRule rule>
+template <UpdateRule rule, int kPanels>
 void finish_pending(PendingUpdate& pending) {
-  for (int64_t row = 0; row < pending.rows; row++) update_row<rule>(pending, pending.variable, row);
+  for (int64_t row = 0; row < pending.rows; row++) update_row<rule, kPanels>(pending, pending.variable, row);
   pending.rows = 0;
 }
 
-template <UpdateRule rule, int kRows>
+template <UpdateRule rule, int kRows, int kPanels>
 __attribute__((noinline)) void tile_with_update(const TileArgs& args, const PendingUpdate& pending) {
-  Vec acc[kRows][kTilePanels * kPanelVecs] = {};
+  Vec acc[kRows][kPanels * kPanelVecs] = {};
   const float *a = args.a, *b = args.b;
   const Variable variable = pending.variable;
   const int64_t rows = pending.rows;
@@ -262,23 +280,23 @@ __attribute__((noinline)) void tile_with_update(const TileArgs& args, const Pend
     const int64_t now = row < rows ? smaller(period, steps) : steps;
     multiply<ASource::kColumns>(acc, args, a, b, now);
     steps -= now;
-    if (row < rows) update_row<rule>(pending, variable, row);
+    if (row < rows) update_row<rule, kPanels>(pending, variable, row);
   }
   store_tile<ASource::kColumns>(acc, args);
 }
 
-template <UpdateRule rule, int kRows = kTileRows>
+template <UpdateRule rule, TileShape kShape, int kRows = kShape.rows>
 void run_tile_with_update(int rows, const TileArgs& args, const PendingUpdate& pending) {
-  if constexpr (kRows > kLeastRows) {
-    if (rows < kRows) return run_tile_with_update<rule, kRows - 1>(rows, args, pending);
+  if constexpr (kRows > least_rows(kShape)) {
+    if (rows < kRows) return run_tile_with_update<rule, kShape, kRows - 1>(rows, args, pending);
   }
-  tile_with_update<rule, kRows>(args, pending);
+  tile_with_update<rule, kRows, kShape.panels>(args, pending);
 }
 
 // Slots that the rule does not have stay null (their pointers move, but nothing is read).
 WEFT_INLINE float* slot_at(float* slot, int64_t at) { return slot ? slot + at : nullptr; }
 
-template <UpdateRule rule>
+template <UpdateRule rule, TileShape kShape>
 void run_interleaved(const DenseGradKernelArgs& args, Range range) {
   alignas(64) float tiles[2][kTileFloats];  // one being computed, one being applied
   int next = 0;
@@ -290,8 +308,8 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
   pending.grad = tiles[0];
   pending.grad_panel = pending.rows = 0;
   pending.variable = {nullptr, nullptr, nullptr, nullptr};
-  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args));
-  for_each_run(args, range, [&](const Run& run, const Columns& x) {
+  BatchPrefetch next_batch = prefetch_of(args.prefetch, range, unit_count(args, kShape));
+  for_each_run<kShape>(args, range, [&](const Run& run, const Columns& x) {
     TileArgs t = run_args(args, run, x, 0, args.m);
     for (int64_t i = run.tiles.begin; i < run.tiles.end; i++, next ^= 1) {
       const Piece piece = piece_of(args, run, {i, i + 1});
@@ -301,46 +319,52 @@ void run_interleaved(const DenseGradKernelArgs& args, Range range) {
       t.a = x.x + (piece.rows.begin - x.begin);
       t.out = tile;
       t.out_panel = rows * kPanel;
-      if (run.panels == kTilePanels && rows >= kLeastRows) {
+      if (run.panels == kShape.panels && rows >= least_rows(kShape)) {
         pending.ahead = piece.at - at;
         at = piece.at;
-        run_tile_with_update<rule>(static_cast<int>(rows), t, pending);
+        run_tile_with_update<rule, kShape>(static_cast<int>(rows), t, pending);
         finish_gradient(args, piece, prepare, tile, t.out_panel);
         pending.grad = tile;
         pending.grad_panel = t.out_panel;
         pending.variable = {args.w + at, slot_at(args.update.slot0, at), slot_at(args.update.slot1, at), nullptr};
         pending.rows = rows;
       } else {
-        finish_pending<rule>(pending);
-        run_panels<ASource::kColumns>(static_cast<int>(run.panels), static_cast<int>(rows), t);
+        finish_pending<rule, kShape.panels>(pending);
+        run_panels<ASource::kColumns, kShape>(static_cast<int>(run.panels), static_cast<int>(rows), t);
         finish_gradient(args, piece, prepare, tile, t.out_panel);
         update_piece(args, piece, tile, t.out_panel);
       }
     }
   });
-  finish_pending<rule>(pending);
+  finish_pending<rule, kShape.panels>(pending);
 }
 
-void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
-  if (sparse_pays(args)) return dense_grad_kernel_run_sparse(args, tile, n_tiles);
-  const Range range = split(unit_count(args), 1, tile, n_tiles);
+template <TileShape kShape>
+void run_with_tiles(const DenseGradKernelArgs& args, int tile, int n_tiles) {
+  const Range range = split(unit_count(args, kShape), 1, tile, n_tiles);
   if (args.m <= kLongestInterleaved) {
     switch (args.update.rule) {
       case UpdateRule::kSgd:
-        return run_interleaved<UpdateRule::kSgd>(args, range);
+        return run_interleaved<UpdateRule::kSgd, kShape>(args, range);
       case UpdateRule::kMomentum:
-        return run_interleaved<UpdateRule::kMomentum>(args, range);
+        return run_interleaved<UpdateRule::kMomentum, kShape>(args, range);
       case UpdateRule::kNesterov:
-        return run_interleaved<UpdateRule::kNesterov>(args, range);
+        return run_interleaved<UpdateRule::kNesterov, kShape>(args, range);
       default:
         break;
     }
     if constexpr (kInterleaveRoots) {
-      if (args.update.rule == UpdateRule::kRmsprop) return run_interleaved<UpdateRule::kRmsprop>(args, range);
-      if (args.update.rule == UpdateRule::kAdam) return run_interleaved<UpdateRule::kAdam>(args, range);
+      if (args.update.rule == UpdateRule::kRmsprop) return run_interleaved<UpdateRule::kRmsprop, kShape>(args, range);
+      if (args.update.rule == UpdateRule::kAdam) return run_interleaved<UpdateRule::kAdam, kShape>(args, range);
     }
   }
-  run_in_passes(args, range);
+  run_in_passes<kShape>(args, range);
+}
+
+void dense_grad_kernel_run(const DenseGradKernelArgs& args, int tile, int n_tiles) {
+  if (sparse_pays(args)) return dense_grad_kernel_run_sparse(args, tile, n_tiles);
+  if (flat_pays(args)) return run_with_tiles<kFlatTile>(args, tile, n_tiles);
+  run_with_tiles<kTile>(args, tile, n_tiles);
 }
 
 }  // namespace

@@ -9,9 +9,9 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-// Tile shapes: as many accumulators as leave registers for the b vectors and one broadcast. 14x32 is 28 of
-// 32 registers, 6x16 is 12 of 16 (24 of NEON's 32). Without FMA each row also costs a shuffle and a
-// temporary, and 3x16 is the fastest.
+// Tile shapes: as many accumulators as leave registers for one operand's vectors and one of the other. 14x32 is 28 of
+// 32 registers, 6x16 is 12 of 16 (24 of NEON's 32). Without FMA each row also costs a shuffle and a temporary, and 3x16
+// is the fastest.
 #if defined(__AVX512F__)
 constexpr int kTileRows = 14, kTilePanels = 2, kNarrowRows = 14;
 #elif defined(__AVX2__) || defined(__aarch64__)
@@ -20,6 +20,11 @@ constexpr int kTileRows = 6, kTilePanels = 1, kNarrowRows = 12;
 constexpr int kTileRows = 3, kTilePanels = 1, kNarrowRows = 6;
 #endif
 constexpr int kTileColumns = kTilePanels * kPanel;
+
+struct TileShape {
+  int rows, panels;
+};
+constexpr TileShape kTile = {kTileRows, kTilePanels};
 
 // A half panel, for the last columns of a product. Half a register costs half a cycle where the hardware
 // executes 512 bits in two passes (Zen 4), and the same as a whole one elsewhere.
@@ -86,17 +91,35 @@ WEFT_INLINE int64_t vec_offset(int j, int64_t panel) {
   return j / kPerPanel * panel + j % kPerPanel * kLanes;
 }
 
-// acc[i][j] += a(i)*b(j) for one step; a_at(i) gives the element to broadcast.
+// acc[i][j] += a(i)*b(j) for one step; a_at(i) gives the element to broadcast. Registers hold all of the operand with
+// fewer vectors: FMAs read the other from memory. Without FMA its products need registers too.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool kMayHoldElements = true;
+#else
+constexpr bool kMayHoldElements = false;
+#endif
 template <class V, int kRows, int kVecs, class Element>
 WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b_panel, Element a_at) {
-  V vec[kVecs];
-  WEFT_UNROLL
-  for (int j = 0; j < kVecs; j++) vec[j] = load_as<V>(b + vec_offset<V>(j, b_panel));
-  WEFT_UNROLL
-  for (int i = 0; i < kRows; i++) {
-    const V element = a_at(i) - V{};
+  if constexpr (kMayHoldElements && kRows < kVecs) {
+    V element[kRows];
     WEFT_UNROLL
-    for (int j = 0; j < kVecs; j++) acc[i][j] = element * vec[j] + acc[i][j];
+    for (int i = 0; i < kRows; i++) element[i] = a_at(i) - V{};
+    WEFT_UNROLL
+    for (int j = 0; j < kVecs; j++) {
+      const V vec = load_as<V>(b + vec_offset<V>(j, b_panel));
+      WEFT_UNROLL
+      for (int i = 0; i < kRows; i++) acc[i][j] = element[i] * vec + acc[i][j];
+    }
+  } else {
+    V vec[kVecs];
+    WEFT_UNROLL
+    for (int j = 0; j < kVecs; j++) vec[j] = load_as<V>(b + vec_offset<V>(j, b_panel));
+    WEFT_UNROLL
+    for (int i = 0; i < kRows; i++) {
+      const V element = a_at(i) - V{};
+      WEFT_UNROLL
+      for (int j = 0; j < kVecs; j++) acc[i][j] = element * vec[j] + acc[i][j];
+    }
   }
 }
 
@@ -200,12 +223,12 @@ void run_tile(int rows, TileArgs& args, int64_t tiles = 1) {
   tile<kSource, V, kRows, kVecs>(args, tiles);
 }
 
-template <ASource kSource>
+template <ASource kSource, TileShape kShape = kTile>
 WEFT_INLINE void run_panels(int panels, int rows, TileArgs& args, int64_t tiles = 1) {
-  if (panels == kTilePanels)
-    run_tile<kSource, Vec, kTileRows, kTilePanels * kPanelVecs>(rows, args, tiles);
+  if (panels == kShape.panels)
+    run_tile<kSource, Vec, kShape.rows, kShape.panels * kPanelVecs>(rows, args, tiles);
   else
-    run_tile<kSource, Vec, kTileRows, kPanelVecs>(rows, args, tiles);
+    run_tile<kSource, Vec, kShape.rows, kPanelVecs>(rows, args, tiles);
 }
 
 }  // namespace
