@@ -14,6 +14,7 @@ from native import negative
 import weft
 from weft import _core, layers
 from weft.models import streaming
+from weft.models.compilable import rows_at_once
 from weft.models.loops import Runner
 
 RNG = np.random.default_rng(3)
@@ -293,3 +294,25 @@ def test_data_that_do_not_fit_leave_their_memory_to_the_chunks(emulated, monkeyp
     monkeypatch.setattr(streaming, "CHUNK_BYTES", 200)
     assert_same(fitted(), expected)
     assert chunks == [6, None]  # the validation data fit
+
+
+def test_data_that_do_not_fit_are_evaluated_in_chunks(device, monkeypatch):
+    model = network("labels")
+    expected = model.evaluate(X, LABELS, 2, verbose=0)
+    loads = Loads(monkeypatch)
+    assert model.evaluate(X, LABELS, 2, verbose=0) == expected
+    assert loads.begun == [(0, 6), (6, 12), (12, 18), (18, 23)]
+
+
+def test_predict_takes_in_and_gives_a_part_at_a_time(emulated, monkeypatch):
+    """Outputs take half as many bytes as x."""
+    x = RNG.random((40 * rows_at_once() + 7, 6), dtype=np.float32)
+    few = x[-rows_at_once() - 7 :]
+    expected = network("labels").predict(x, verbose=0)
+    model = network("labels")
+    model.predict(few, verbose=0)  # which makes the plans
+    leave_free(monkeypatch, negative((2, 93)), x.nbytes * 6 // 5)
+    with pytest.raises(MemoryError):
+        model.predict(x, verbose=0)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", x.nbytes // 4)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)

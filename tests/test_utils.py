@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import weft
-from weft.utils import normalize, set_random_seed, to_categorical
+from weft.utils import normalize, pad_sequences, set_random_seed, to_categorical
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,52 @@ def test_a_name_that_weft_has_not(module, name, message):
     with pytest.raises(AttributeError, match=re.escape(message)):
         getattr(importlib.import_module(module), name)
     assert not hasattr(weft.layers, "__wrapped__")
+
+
+# From Keras's documentation, and its other arguments.
+PADDED = [
+    ({}, [[0, 0, 1], [0, 2, 3], [4, 5, 6]]),
+    ({"value": -1}, [[-1, -1, 1], [-1, 2, 3], [4, 5, 6]]),
+    ({"padding": "post"}, [[1, 0, 0], [2, 3, 0], [4, 5, 6]]),
+    ({"maxlen": 2}, [[0, 1], [2, 3], [5, 6]]),
+    ({"maxlen": 2, "truncating": "post"}, [[0, 1], [2, 3], [4, 5]]),
+    ({"maxlen": 4, "padding": "post"}, [[1, 0, 0, 0], [2, 3, 0, 0], [4, 5, 6, 0]]),
+    ({"maxlen": 0}, [[], [], []]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), PADDED)
+def test_pad_sequences(arguments, expected):
+    padded = pad_sequences([[1], [2, 3], np.array([4, 5, 6])], **arguments)
+    assert padded.dtype == np.int32
+    np.testing.assert_array_equal(padded, np.reshape(expected, (3, -1)))
+
+
+def test_pad_sequences_of_vectors_and_of_nothing():
+    vectors = [[[1, 2]], [], [[3, 4], [5, 6]]]
+    padded = pad_sequences(vectors, dtype="float32", padding="post", value=0.5)
+    assert padded.dtype == np.float32
+    half = [0.5, 0.5]
+    np.testing.assert_array_equal(padded, [[[1, 2], half], [half, half], [[3, 4], [5, 6]]])
+    assert pad_sequences([]).shape == (0, 0)
+    assert pad_sequences([[], []], maxlen=3).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert weft.preprocessing.sequence.pad_sequences is pad_sequences
+
+
+@pytest.mark.parametrize(
+    ("sequences", "arguments", "message"),
+    [
+        ([[1]], {"padding": "left"}, "expects padding 'pre' or 'post', got 'left'"),
+        ([[1]], {"truncating": None}, "expects truncating 'pre' or 'post', got None"),
+        ([[1]], {"maxlen": -1}, "expects maxlen of at least 0, got -1"),
+        ([[1]], {"maxlen": 2.5}, "expects maxlen of at least 0, got 2.5"),
+        (3, {}, "expects a list of sequences, got an object of type int"),
+        ([1, 2], {}, "expects sequences of numbers, got int at index 0"),
+        ([[1], "word"], {}, "expects sequences of numbers, got str at index 1"),
+        ([[[1], [2, 3]]], {}, "expects sequences of numbers, got list at index 0"),
+        ([[[1]], [[1, 2]]], {}, r"expects elements of one shape, got \(1,\) and \(2,\)"),
+    ],
+)
+def test_pad_sequences_rejects(sequences, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pad_sequences(sequences, **arguments)

@@ -11,6 +11,7 @@ import numpy as np
 from weft import _core
 from weft.callbacks import CallbackList, ProgressBar
 from weft.graph import Array
+from weft.models import streaming
 from weft.models.data import Data
 from weft.models.plans import StepPlan
 from weft.models.streaming import ChunkedData, gathered
@@ -246,8 +247,10 @@ def run_outputs(
     first = plan(at_once if full else rest)
     last = plan(rest) if rest else first
     outputs = np.empty((len(x), *first.output_shape[1:]), first.output_dtype)
-    part = full if watch is None else max(1, _WATCHED_ROWS // at_once)
-    for begin in range(0, full, part or 1):
+    part = _steps_of_a_run(first, x, outputs)
+    if watch is not None:
+        part = min(part, max(1, _WATCHED_ROWS // at_once))
+    for begin in range(0, full, part):
         steps = min(part, full - begin)
         first.plan.run(state, [x], None, begin * at_once, steps, [outputs])
         if watch is not None:
@@ -255,6 +258,15 @@ def run_outputs(
     if rest:
         last.plan.run(state, [x], None, full * at_once, 1, [outputs])
     return outputs
+
+
+def _steps_of_a_run(step: StepPlan, x: Array, outputs: Array) -> int:
+    """As many as there are, or as a device with memory of its own takes in and gives at once."""
+    steps = max(1, len(x) // step.batch)
+    if step.plan.device == "cpu":
+        return steps
+    step_bytes = (x[:1].nbytes + outputs[:1].nbytes) * step.batch
+    return min(steps, max(1, streaming.CHUNK_BYTES // step_bytes))
 
 
 def run_output_batches(

@@ -207,6 +207,7 @@ class Trainer(Compilable):
 
         Raises:
             ValueError: An argument does not fit.
+            MemoryError: The device has no room for two batches.
         """
         self._require_compiled("evaluate")
         batch = _batch_size(batch_size, "evaluate")
@@ -221,6 +222,7 @@ class Trainer(Compilable):
         every = [*CallbackList(callbacks).callbacks, *([progress] if progress else [])]
         calls = CallbackList(every, self, {"verbose": bar, "epochs": 1, "steps": count})
         runner = self._test_runner(data, batch, calls.wants_batches("test"))
+        runner.keep_data_on_device()
         logs = self._measure(runner, calls, progress)
         return dict(logs) if return_dict else self._listed(logs)
 

@@ -1,0 +1,9 @@
+"""Where programs look for what `weft.utils` and `weft.layers` do, as in Keras."""
+
+from weft import _names
+from weft.preprocessing import sequence
+
+__all__ = ["sequence"]
+
+
+_names.explain_missing(__name__)
