@@ -1,4 +1,5 @@
-"""The machine's FMA peak, from weft's own loop of independent multiply-adds in registers."""
+"""The machine at a moment: its FMA peak, by weft's own loop of independent multiply-adds in
+registers, and how far its CPUs are apart."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from collections.abc import Callable
 from bench import stats
 
 
-def find_loop() -> Callable[..., float] | None:
-    """weft._core.fma_peak, or None where weft is not built."""
+def find(name: str) -> Callable[..., float] | None:
+    """A function of weft._core, or None where weft is not built."""
     try:
-        loop: Callable[..., float] = importlib.import_module("weft._core").fma_peak
+        found: Callable[..., float] = getattr(importlib.import_module("weft._core"), name)
     except (ImportError, AttributeError):
         return None
-    return loop
+    return found
 
 
 class PeakMeter:
@@ -22,7 +23,7 @@ class PeakMeter:
 
     def __init__(self, threads: int, seconds: float = 0.05) -> None:
         self.threads, self.seconds = threads, seconds
-        self.loop = find_loop()
+        self.loop = find("fma_peak")
         self.samples: list[float] = []
 
     def measure(self) -> float | None:
@@ -38,3 +39,25 @@ class PeakMeter:
     @property
     def typical(self) -> float | None:
         return stats.typical_peak(self.samples)
+
+
+class RoundTripMeter:
+    """Nanoseconds of a cache line from one CPU to another and back, all that were measured.
+
+    A host may place two CPUs on cores that share no cache, for seconds or minutes; the peak loop
+    does not notice.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.trip = find("round_trip") if threads > 1 else None
+        self.samples: list[float] = []
+
+    def measure(self) -> float | None:
+        if self.trip is None:
+            return None
+        self.samples.append(self.trip())
+        return self.samples[-1]
+
+    @property
+    def least(self) -> float | None:
+        return min(self.samples, default=None)

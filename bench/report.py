@@ -17,12 +17,14 @@ Summaries = dict[str, dict[str, Summary]]  # workload -> peer -> summary
 
 def summaries(results: dict[str, Any], kind: str) -> Summaries:
     """Every peer's summary for one part of the results, 'training' or 'predict'."""
-    best_peak = results["peak"]["best"]
+    best_peak, least_trip = results["peak"]["best"], results.get("round_trip", {}).get("least")
+
+    def summary(blocks: list[dict[str, Any]]) -> Summary:
+        return summarise([Block.from_json(block) for block in blocks], best_peak, least_trip)
+
     return {
         workload: {
-            peer: summarise([Block.from_json(block) for block in entry["blocks"]], best_peak)
-            for peer, entry in peers.items()
-            if entry["blocks"]
+            peer: summary(entry["blocks"]) for peer, entry in peers.items() if entry["blocks"]
         }
         for workload, peers in results[kind].items()
     }

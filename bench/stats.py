@@ -10,6 +10,8 @@ from typing import Any
 
 # A block is noisy when a peak loop beside it ran below this share of the run's best peak ...
 MIN_PEAK = 0.90
+# ... or when a cache line to another CPU and back took more than so many times the run's least ...
+MAX_ROUND_TRIP = 2.0
 # ... or when other processes, or other guests of the host, used more than this share of its CPUs.
 MAX_FOREIGN = 0.05
 MAX_STEAL = 0.02
@@ -27,19 +29,22 @@ class Block:
     peak_after: float | None = None
     foreign: float = 0.0  # share of the CPU set used by other processes
     steal: float = 0.0  # share of the CPU set taken by the hypervisor
+    trip_before: float | None = None  # ns to another CPU and back, None for one thread
+    trip_after: float | None = None
 
     @property
     def rate(self) -> float:
         """Images per second."""
         return self.images / self.seconds
 
-    def is_noisy(self, best_peak: float | None) -> bool:
+    def is_noisy(self, best_peak: float | None, least_trip: float | None = None) -> bool:
         if self.foreign > MAX_FOREIGN or self.steal > MAX_STEAL:
             return True
-        if best_peak is None:
-            return False
-        peaks = (self.peak_before, self.peak_after)
-        return any(peak is not None and peak < MIN_PEAK * best_peak for peak in peaks)
+        peaks = [peak for peak in (self.peak_before, self.peak_after) if peak is not None]
+        trips = [trip for trip in (self.trip_before, self.trip_after) if trip is not None]
+        slow = best_peak is not None and any(peak < MIN_PEAK * best_peak for peak in peaks)
+        apart = least_trip is not None and any(trip > MAX_ROUND_TRIP * least_trip for trip in trips)
+        return slow or apart
 
     def to_json(self) -> dict[str, Any]:
         return {"images_per_second": self.rate, **asdict(self)}
@@ -65,15 +70,19 @@ class Summary:
         return self.median / other.median, self.high / other.high
 
 
-def clean_blocks(blocks: Sequence[Block], best_peak: float | None) -> list[Block]:
-    return [block for block in blocks if not block.is_noisy(best_peak)]
+def clean_blocks(
+    blocks: Sequence[Block], best_peak: float | None, least_trip: float | None = None
+) -> list[Block]:
+    return [block for block in blocks if not block.is_noisy(best_peak, least_trip)]
 
 
-def summarise(blocks: Sequence[Block], best_peak: float | None) -> Summary:
+def summarise(
+    blocks: Sequence[Block], best_peak: float | None, least_trip: float | None = None
+) -> Summary:
     """Median, lowest and highest rate; all blocks count where too few clean ones remain."""
     if not blocks:
         raise ValueError("no blocks to summarise")
-    used = clean_blocks(blocks, best_peak)
+    used = clean_blocks(blocks, best_peak, least_trip)
     clean = len(used) >= min(MIN_CLEAN, len(blocks))
     rates = [block.rate for block in (used if clean else blocks)]
     return Summary(median(rates), min(rates), max(rates), len(rates), len(blocks), clean)

@@ -17,7 +17,7 @@ from typing import Any
 from bench import machine, report, stats
 from bench.command_line import known_names, say, write_json
 from bench.machine import CpuTimes
-from bench.peak import PeakMeter
+from bench.peak import PeakMeter, RoundTripMeter
 from bench.peers import PEERS, available_peers
 from bench.process import CpuProcess, WorkerError, settle
 from bench.stats import Block
@@ -72,7 +72,7 @@ class Run:
         if options.predict:
             self.kinds["predict"] = "predict"
         self.random = random.Random(options.seed)
-        self.peak = PeakMeter(options.threads)
+        self.peak, self.round_trip = PeakMeter(options.threads), RoundTripMeter(options.threads)
         self.results: dict[str, Any] = {
             **machine.provenance(cpus),
             "threads": options.threads,
@@ -129,7 +129,7 @@ class Run:
             if peers:
                 say(f"{name} {kind}, round {turn + 1}: {len(peers)} peers")
             self.random.shuffle(peers)
-            before = self.peak.measure() if peers else None
+            before = self._look_around() if peers else (None, None)
             for peer in peers:
                 try:
                     block = self._block(workers[peer], command, before)
@@ -137,18 +137,23 @@ class Run:
                     self._drop(workers, name, peer, str(error))
                     continue
                 self.results[kind][name][peer]["blocks"].append(block.to_json())
-                before = block.peak_after
+                before = block.peak_after, block.trip_after
 
     def _wants_block(self, kind: str, name: str, peer: str, turn: int) -> bool:
         """Every peer in the planned rounds, then those that still lack quiet blocks."""
         blocks = [Block.from_json(b) for b in self.results[kind][name][peer]["blocks"]]
-        clean = stats.clean_blocks(blocks, self.peak.best)
+        clean = stats.clean_blocks(blocks, self.peak.best, self.round_trip.least)
         if len(clean) < min(stats.MIN_CLEAN, self.options.blocks):
             return True
         # Blocks of many seconds vary little: three of them will do.
         return turn < self.options.blocks and clean[-1].seconds < _LONG_BLOCK_SECONDS
 
-    def _block(self, worker: CpuProcess, command: str, peak_before: float | None) -> Block:
+    def _look_around(self) -> tuple[float | None, float | None]:
+        return self.peak.measure(), self.round_trip.measure()
+
+    def _block(
+        self, worker: CpuProcess, command: str, before: tuple[float | None, float | None]
+    ) -> Block:
         start, times = time.perf_counter(), CpuTimes.now(self.cpus)
         answer = worker.ask(command, seconds=self.options.seconds)
         wall, after = time.perf_counter() - start, CpuTimes.now(self.cpus)
@@ -156,9 +161,11 @@ class Run:
         foreign, steal = machine.load_shares(
             times, after, wall, answer["cpu_seconds"], len(self.cpus)
         )
+        (peak_before, trip_before), (peak_after, trip_after) = before, self._look_around()
         return Block(
-            answer["seconds"], answer["images"], peak_before, self.peak.measure(), foreign, steal
-        )
+            answer["seconds"], answer["images"], peak_before, peak_after, foreign, steal,
+            trip_before, trip_after,
+        )  # fmt: skip
 
     def _check_accuracy(self, name: str, workers: dict[str, CpuProcess]) -> None:
         for peer, answer in self._ask_all(name, workers, "accuracy").items():
@@ -188,6 +195,9 @@ class Run:
         """Write what there is so far: a long run that is cut off keeps its finished workloads."""
         self.results["peak"] = {
             "best": self.peak.best, "typical": self.peak.typical, "samples": self.peak.samples,
+        }  # fmt: skip
+        self.results["round_trip"] = {
+            "least": self.round_trip.least, "samples": self.round_trip.samples,
         }  # fmt: skip
         if self.options.out:
             write_json(self.options.out, self.results)

@@ -14,9 +14,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import blas, data, gate, gemm, machine, report, stats, train
+from bench.peak import RoundTripMeter
 from bench.peers import PEERS, fastest
 from bench.stats import Block, summarise
 from bench.workloads import LSTM, WORKLOADS, Conv2D, Conv2DTranspose, Unsupported
+
+from weft import _core
 
 pytestmark = pytest.mark.cpu
 
@@ -110,6 +113,23 @@ def test_noisy_blocks_are_left_out_where_three_remain() -> None:
     stolen = blocks(70, peak_before=100.0, peak_after=100.0, steal=0.1)
     summary = summarise([*quiet, *slow_peak, *foreign, *stolen], best_peak=100.0)
     assert summary == stats.Summary(110.0, 100.0, 120.0, used=3, total=6, clean=True)
+
+
+def test_blocks_while_the_cpus_are_apart_are_left_out() -> None:
+    near = blocks(100, 110, 120, trip_before=55.0, trip_after=105.0)
+    apart = [*blocks(50, trip_before=320.0, trip_after=55.0), *blocks(60, trip_after=111.0)]
+    summary = summarise([*near, *apart], best_peak=None, least_trip=55.0)
+    assert summary == stats.Summary(110.0, 100.0, 120.0, used=3, total=5, clean=True)
+    assert summarise([*near, *apart], best_peak=None).used == 5  # of a run that did not look
+
+
+def test_a_cache_line_comes_back() -> None:
+    assert _core.round_trip() > 0
+    assert RoundTripMeter(1).measure() is None
+    meter = RoundTripMeter(2)
+    assert meter.least is None
+    assert {meter.measure(), meter.measure()} == set(meter.samples)
+    assert meter.least == min(meter.samples)
 
 
 def test_all_blocks_count_where_too_few_are_quiet() -> None:

@@ -78,6 +78,7 @@ void bind_system(py::module_& m) {
         return measure_fma_peak(threads, seconds, isa.value_or(""));
       },
       py::arg("threads") = 1, py::arg("seconds") = 0.05, py::arg("isa") = py::none());
+  m.def("round_trip", &measure_round_trip, py::call_guard<py::gil_scoped_release>());
   m.def(
       "bench_dense",
       [](const std::string& role, int64_t rows, int64_t k, int64_t n, int threads, double seconds) {

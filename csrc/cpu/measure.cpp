@@ -1,6 +1,9 @@
 #include "cpu/measure.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -69,6 +72,32 @@ double measure_fma_peak(int threads, double seconds, const std::string& isa) {
   double total = 0;
   for (double result : results) total += result;
   return total;
+}
+
+double measure_round_trip() {
+  constexpr int kBatches = 20, kTrips = 200;
+  alignas(64) std::atomic<int> turn = 0;  // even: of this thread
+  const auto wait_for = [&](int value) {
+    for (int spins = 0; turn.load(std::memory_order_acquire) != value;)
+      if (++spins % 1024 == 0) std::this_thread::yield();  // both may be on one CPU
+  };
+  std::thread other([&] {
+    for (int trip = 0; trip < kBatches * kTrips; ++trip) {
+      wait_for(2 * trip + 1);
+      turn.store(2 * trip + 2, std::memory_order_release);
+    }
+  });
+  double least = std::numeric_limits<double>::infinity();
+  for (int batch = 0; batch < kBatches; ++batch) {
+    const auto begin = Clock::now();
+    for (int trip = batch * kTrips; trip < (batch + 1) * kTrips; ++trip) {
+      turn.store(2 * trip + 1, std::memory_order_release);
+      wait_for(2 * trip + 2);
+    }
+    least = std::min(least, std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / kTrips);
+  }
+  other.join();
+  return least;
 }
 
 double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, int threads, double seconds) {

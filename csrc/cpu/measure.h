@@ -9,6 +9,10 @@ namespace weft {
 // GFLOP/s of a register-only FMA loop on each of `threads` threads, summed. An empty isa means the one in use.
 double measure_fma_peak(int threads, double seconds, const std::string& isa);
 
+// Nanoseconds in which a cache line goes to another thread and back: the least of some batches. Cores that share a
+// cache take a fraction of what others take.
+double measure_round_trip();
+
 // GFLOP/s (of 2*m*k*n a call) of one dense kernel: role forward, grad_input or grad_kernel.
 double measure_dense(const std::string& role, int64_t m, int64_t k, int64_t n, int threads, double seconds);
 

@@ -233,6 +233,9 @@ def cpu_info() -> dict[str, Any]:
 def fma_peak(threads: int = 1, seconds: float = 0.05, isa: str | None = None) -> float:
     """GFLOP/s of a register-only FMA loop."""
 
+def round_trip() -> float:
+    """Nanoseconds in which a cache line goes to another thread and back."""
+
 def bench_dense(role: str, m: int, k: int, n: int, threads: int = 1, seconds: float = 0.2) -> float:
     """GFLOP/s of the dense kernel in role forward, grad_input or grad_kernel."""
 
