@@ -27,6 +27,7 @@ for isa in $isas; do
   echo "sanitizers on $isa"
   LD_PRELOAD="${preload# }" ASAN_OPTIONS=detect_leaks=0 WEFT_ISA=$isa PYTHONPATH="$folder/python" \
     "$python" -m pytest -q -x -p no:cacheprovider tests/test_plan.py tests/test_plan_edges.py tests/test_fusion_limits.py \
-    tests/test_winograd.py tests/test_wide_layers.py tests/test_nonzeros.py tests/test_conv_fusion.py tests/test_gradients.py \
+    tests/test_winograd.py tests/test_wide_layers.py tests/test_kernel_gradients.py tests/test_nonzeros.py \
+    tests/test_conv_fusion.py tests/test_gradients.py \
     -k "not allocation and not arena and not instruction_sets"
 done

@@ -132,9 +132,10 @@ def test_pad_sequences_of_vectors_and_of_nothing():
         ([[1]], {"maxlen": -1}, "expects maxlen of at least 0, got -1"),
         ([[1]], {"maxlen": 2.5}, "expects maxlen of at least 0, got 2.5"),
         (3, {}, "expects a list of sequences, got an object of type int"),
-        ([1, 2], {}, "expects sequences of numbers, got int at index 0"),
-        ([[1], "word"], {}, "expects sequences of numbers, got str at index 1"),
-        ([[[1], [2, 3]]], {}, "expects sequences of numbers, got list at index 0"),
+        (np.array(3), {}, "expects a list of sequences, got an object of type ndarray"),
+        ([1, 2], {}, "expects sequences of numbers, all of one depth, got int at index 0"),
+        ([[1], "word"], {}, "sequences of numbers, all of one depth, got str at index 1"),
+        ([[[1], [2, 3]]], {}, "sequences of numbers, all of one depth, got list at index 0"),
         ([[[1]], [[1, 2]]], {}, r"expects elements of one shape, got \(1,\) and \(2,\)"),
     ],
 )

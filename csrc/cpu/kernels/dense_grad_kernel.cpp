@@ -25,18 +25,19 @@ constexpr int64_t kGroupTiles = 10;
 constexpr int64_t kLongestInterleaved = 512;
 constexpr int kTileFloats = kTileRows * kTileColumns;
 
-// AVX2's second shape: as many sums as 6x16, but 7 loads for each step instead of 8. Up to so many steps and with whole
-// pairs of panels it is 1 to 2 % faster; at 128 steps as much slower, and of 3x16 its FMAs would wait for each other.
+// AVX2's second shape: as many sums as 6x16, but 7 loads for each step instead of 8, which up to so many steps is 1 to
+// 2 % faster and at 128 up to 1 % slower. Each thread must have whole pairs of panels: a single one would leave 6
+// chains of FMAs, too few for their latency, and a pair that two threads share would move weights between them.
 #if defined(__AVX2__) && !defined(__AVX512F__)
 constexpr TileShape kFlatTile = {3, 2};
 #else
 constexpr TileShape kFlatTile = kTile;
 #endif
 constexpr int64_t kLongestFlat = 64;
-static_assert(kFlatTile.rows * kFlatTile.panels == kTileRows * kTilePanels);
+static_assert(kFlatTile.rows * kFlatTile.panels <= kTileRows * kTilePanels);  // in kTileFloats
 
 WEFT_INLINE bool flat_pays(const DenseGradKernelArgs& args) {
-  return args.m <= kLongestFlat && ceil_divide(args.n, kPanel) % kFlatTile.panels == 0;
+  return args.m <= kLongestFlat && ceil_divide(args.n, kPanel) % (kFlatTile.panels * args.threads) == 0;
 }
 WEFT_INLINE TileShape shape_of(const DenseGradKernelArgs& args) { return flat_pays(args) ? kFlatTile : kTile; }
 

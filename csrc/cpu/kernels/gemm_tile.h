@@ -92,7 +92,7 @@ WEFT_INLINE int64_t vec_offset(int j, int64_t panel) {
 }
 
 // acc[i][j] += a(i)*b(j) for one step; a_at(i) gives the element to broadcast. Registers hold all of the operand with
-// fewer vectors: FMAs read the other from memory. Without FMA its products need registers too.
+// fewer vectors; the other passes through one. Without FMA the products need registers too.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr bool kMayHoldElements = true;
 #else

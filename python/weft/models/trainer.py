@@ -249,6 +249,7 @@ class Trainer(Compilable):
 
         Raises:
             ValueError: An argument does not fit.
+            MemoryError: The device has no room for a part of x and its outputs (256 MiB).
             NotImplementedError: The class defines `predict_step`, see `compile`.
         """
         self._refuse_own("predict_step")

@@ -1,4 +1,4 @@
-"""Where programs look for what `weft.utils` and `weft.layers` do, as in Keras."""
+"""Where older programs look for what `weft.utils` does, as in Keras."""
 
 from weft import _names
 from weft.preprocessing import sequence

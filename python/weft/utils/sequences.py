@@ -19,7 +19,8 @@ def pad_sequences(
     """Pads or cuts sequences to one length.
 
     Args:
-        sequences: N sequences: of numbers, or of equally shaped vectors.
+        sequences: N sequences: of numbers, or of equally shaped vectors; words have no place
+            in an array of weft's.
         maxlen: The length of all; by default that of the longest.
         dtype: The number type of the result.
         padding: "pre" puts `value` before a shorter sequence, "post" after it.
@@ -30,8 +31,8 @@ def pad_sequences(
         A new array (N, maxlen, ...).
 
     Raises:
-        ValueError: `sequences` is not a list of sequences, their elements differ in shape, or an
-            argument is none of the above.
+        ValueError: `sequences` is not a list of sequences of numbers, their elements differ in
+            shape, or `maxlen`, `padding` or `truncating` is none of the above.
     """
     for name, choice in (("padding", padding), ("truncating", truncating)):
         if choice not in ("pre", "post"):
@@ -56,7 +57,8 @@ def pad_sequences(
 
 
 def _as_list(sequences: Any) -> list[Any]:
-    if isinstance(sequences, (str, bytes)) or not hasattr(sequences, "__len__"):
+    scalar = hasattr(sequences, "__array__") and np.ndim(sequences) == 0
+    if scalar or isinstance(sequences, (str, bytes)) or not hasattr(sequences, "__len__"):
         raise ValueError(
             "pad_sequences expects a list of sequences, got an object of type "
             f"{type(sequences).__name__}."
@@ -71,7 +73,7 @@ def _as_row(sequence: Any, index: int) -> np.ndarray[Any, Any]:
         row = np.asarray(None)
     if row.ndim == 0 or row.dtype.kind not in "biuf":
         raise ValueError(
-            "pad_sequences expects sequences of numbers, got "
+            "pad_sequences expects sequences of numbers, all of one depth, got "
             f"{type(sequence).__name__} at index {index}."
         )
     return row
