@@ -91,13 +91,15 @@ WEFT_INLINE int64_t vec_offset(int j, int64_t panel) {
   return j / kPerPanel * panel + j % kPerPanel * kLanes;
 }
 
-// acc[i][j] += a(i)*b(j) for one step; a_at(i) gives the element to broadcast. Registers hold all of the operand with
-// fewer vectors; the other passes through one. Without FMA the products need registers too.
+// Without FMA the products of a step need registers, too.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr bool kMayHoldElements = true;
 #else
 constexpr bool kMayHoldElements = false;
 #endif
+
+// acc[i][j] += a(i)*b(j) for one step; a_at(i) gives the element to broadcast. Registers hold all of the operand with
+// fewer vectors; the other passes through one.
 template <class V, int kRows, int kVecs, class Element>
 WEFT_INLINE void multiply_step(V (&acc)[kRows][kVecs], const float* b, int64_t b_panel, Element a_at) {
   if constexpr (kMayHoldElements && kRows < kVecs) {
